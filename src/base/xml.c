@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/xml.h"
+#include "base/error.h"
+
+#include <libxml/parser.h>
+#include <string.h>
+
+typedef struct {
+    int line;
+    char *text; /* the first error only: the rest follows from it */
+} ParseError;
+
+static void
+on_parse_error(void *user_data, xmlErrorPtr e)
+{
+    xmlParserCtxt *ctxt = user_data;
+    ParseError *first = ctxt->_private;
+
+    if (first->text || e->level < XML_ERR_ERROR)
+        return;
+    first->line = e->line;
+    first->text = g_strstrip(g_strdup(e->message ? e->message : "not well-formed"));
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlParserCtxt, xmlFreeParserCtxt)
+
+xmlDoc *
+vq_xml_parse(const char *text, gsize length, const char *what, GError **error)
+{
+    if (length > VQ_XML_SIZE_MAX) {
+        g_set_error(error, VQ_ERROR, VQ_ERROR_LIMIT,
+                    "%s of %" G_GSIZE_FORMAT " bytes is above the limit of %d bytes", what, length,
+                    VQ_XML_SIZE_MAX);
+        return NULL;
+    }
+
+    g_autoptr(xmlParserCtxt) ctxt = xmlNewParserCtxt();
+    ParseError first = {0};
+
+    if (!ctxt) {
+        g_set_error(error, VQ_ERROR, VQ_ERROR_FAILED, "cannot create an XML parser");
+        return NULL;
+    }
+    ctxt->_private = &first;
+    ctxt->sax->serror = (xmlStructuredErrorFunc)(void (*)(void))on_parse_error;
+
+    xmlDoc *doc = xmlCtxtReadMemory(ctxt, text, length, NULL, NULL,
+                                    XML_PARSE_NONET | XML_PARSE_NOWARNING | XML_PARSE_BIG_LINES);
+
+    if (!doc || !ctxt->wellFormed || !xmlDocGetRootElement(doc)) {
+        g_set_error(error, VQ_ERROR, VQ_ERROR_INVALID, "line %d: %s: %s", MAX(first.line, 1), what,
+                    first.text ? first.text : "not well-formed");
+        g_clear_pointer(&doc, xmlFreeDoc);
+    }
+    g_free(first.text);
+    return doc;
+}
+
+bool
+vq_xml_is(const xmlNode *node, const char *name, const char *ns)
+{
+    if (!node || node->type != XML_ELEMENT_NODE || strcmp((const char *)node->name, name) != 0)
+        return false;
+    return g_strcmp0(node->ns ? (const char *)node->ns->href : NULL, ns) == 0;
+}
+
+static xmlNode *
+first_from(xmlNode *node, const char *name, const char *ns)
+{
+    for (; node; node = node->next) {
+        if (vq_xml_is(node, name, ns))
+            return node;
+    }
+    return NULL;
+}
+
+xmlNode *
+vq_xml_child(const xmlNode *node, const char *name, const char *ns)
+{
+    return node ? first_from(node->children, name, ns) : NULL;
+}
+
+xmlNode *
+vq_xml_next(const xmlNode *node, const char *name, const char *ns)
+{
+    return first_from(node->next, name, ns);
+}
+
+char *
+vq_xml_attr(const xmlNode *node, const char *name)
+{
+    if (!node)
+        return NULL;
+
+    xmlChar *value = xmlGetNoNsProp((xmlNode *)node, (const xmlChar *)name);
+    char *copy = g_strdup((const char *)value);
+
+    xmlFree(value);
+    return copy;
+}
+
+char *
+vq_xml_text(const xmlNode *node)
+{
+    if (!node)
+        return NULL;
+
+    xmlChar *value = xmlNodeGetContent((xmlNode *)node);
+    char *copy = g_strdup(value ? (const char *)value : "");
+
+    xmlFree(value);
+    return g_strstrip(copy);
+}
+
+unsigned
+vq_xml_line(const xmlNode *node)
+{
+    long line = xmlGetLineNo((xmlNode *)node);
+
+    return line > 0 ? line : 0;
+}
+
+bool
+vq_parse_uint(const char *text, unsigned max, unsigned *value)
+{
+    guint64 n = 0;
+
+    if (!text || !g_ascii_isdigit(*text))
+        return false;
+    for (; g_ascii_isdigit(*text); text++) {
+        n = n * 10 + (*text - '0');
+        if (n > max)
+            return false;
+    }
+    if (*text)
+        return false;
+    *value = n;
+    return true;
+}

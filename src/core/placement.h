@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Where each I/O thread runs. One pure function from (machine, pool, threads, where they are now)
+ * to a plan; the objective, in this order:
+ *
+ *   promises kept (required, dedicated) > no core over its limit while another has room >
+ *   locality (device, memory) > even load > few moves.
+ */
+#pragma once
+
+#include "core/domain.h"
+#include "core/plan.h"
+#include "core/topology.h"
+
+typedef struct {
+    char *disk;           /* VqDevice name */
+    GArray *queues;       /* of unsigned */
+    GArray *device_nodes; /* of unsigned, OS numbers; empty if unknown */
+} VqServed;
+
+/* One IOThread to be placed. */
+typedef struct {
+    char *domain;
+    char *uuid; /* or NULL */
+    unsigned iothread;
+    GPtrArray *serves; /* of VqServed; the first one names the thread in plans */
+    VqPlacement class; /* wanted: shared or dedicated */
+    unsigned weight;
+    bool required;
+    double load; /* share of one core of capacity 1024 that its work takes, polling apart; < 0
+                    unknown */
+    const char *load_source; /* static text */
+    VqCpuset *memory_nodes;  /* OS numbers, empty if unknown */
+    VqCpuset *current;       /* where it is pinned now, empty: nowhere in particular */
+    bool held;               /* pinned by hand: stays on current, and counts there */
+} VqThread;
+
+typedef struct {
+    double load_limit;   /* a core is full above this share (0.80) */
+    double default_load; /* of a thread never measured (0.10) */
+    double move_gain;    /* a shared thread stays unless the imbalance shrinks by more (0.10) */
+} VqPlacementParams;
+
+extern const VqPlacementParams vq_placement_defaults;
+
+typedef struct {
+    const VqTopology *topology;
+    const VqCpuset *pool;
+    const GPtrArray *threads; /* of VqThread, domains in arrival order */
+    VqPlacementParams params;
+} VqPlacementInput;
+
+/* Never fails: what cannot be placed is in the plan's refused list or degraded, with its reason. */
+VqPlan *vq_placement_compute(const VqPlacementInput *input);
+
+/*
+ * Appends the threads of @domain (running or about to start) to @threads (of VqThread): one for
+ * each IOThread that serves a device whose policy places it. Device nodes are looked up in
+ * @topology by the source's name; a caller that knows better (live host) passes @device_nodes,
+ * else NULL.
+ */
+typedef GArray *(*VqDeviceNodesFunc)(const VqDevice *device, gpointer user_data);
+void vq_placement_add_domain(GPtrArray *threads, const VqDomain *domain, const VqTopology *topology,
+                             VqDeviceNodesFunc device_nodes, gpointer user_data);
+
+VqThread *vq_thread_new(const char *domain, unsigned iothread);
+void vq_thread_free(VqThread *thread);
+
+/*
+ * Whether @plan keeps every promise on this machine: each dedicated placement alone on its core,
+ * siblings included, inside the pool, every thread placed or refused exactly once. The invariant
+ * checker of the tests. Error naming the thread and the core.
+ */
+bool vq_plan_check(const VqPlan *plan, const VqPlacementInput *input, GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VqThread, vq_thread_free)

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Which CPUs serve I/O: given by the administrator, else the kernel's isolated CPUs, else a share
+ * of the host. Never all cores.
+ */
+#pragma once
+
+#include "core/topology.h"
+
+#define VQ_POOL_SHARE_DEFAULT 25 /* per cent of the host's cores, at least one, never all */
+
+typedef struct {
+    const VqCpuset *cpus;    /* configured, or NULL */
+    unsigned share;          /* per cent, 1..90 */
+    const VqCpuset *drained; /* taken out for maintenance, or NULL */
+} VqPoolRequest;
+
+typedef struct {
+    VqCpuset *cpus; /* usable PUs of the pool, drained ones left out */
+    char *reason;   /* "configured", "isolated by the kernel", "25% of 16 cores: ...": for people */
+} VqPool;
+
+/* Error VQ_ERROR_CONFLICT/INVALID: no usable CPU, or every core of the host. */
+VqPool *vq_pool_choose(const VqTopology *topology, const VqPoolRequest *request, GError **error);
+void vq_pool_free(VqPool *pool);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VqPool, vq_pool_free)

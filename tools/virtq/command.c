@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "command.h"
+
+#include "base/error.h"
+
+#include <gio/gunixinputstream.h>
+#include <string.h>
+#include <unistd.h>
+
+const VqCommand vq_commands[] = {
+    {"help", "General", "[COMMAND]", "print this list, or the help of a command", vq_cmd_help, 0,
+     1},
+    {NULL},
+};
+
+const VqCommand *
+vq_command_find(const char *name)
+{
+    for (const VqCommand *c = vq_commands; c->name; c++) {
+        if (g_str_equal(c->name, name))
+            return c;
+    }
+    return NULL;
+}
+
+static bool
+check_count(const VqCommand *command, int count, GError **error)
+{
+    if (count >= command->min_args && (command->max_args < 0 || count <= command->max_args))
+        return true;
+    g_set_error(error, VQ_ERROR, VQ_ERROR_INVALID, "%s: %s; usage: virtq %s [OPTION...] %s",
+                command->name,
+                count < command->min_args ? "argument missing" : "too many arguments",
+                command->name, command->args);
+    return false;
+}
+
+bool
+vq_command_parse(const VqCommand *command, const GOptionEntry *entries, int *argc, char ***argv,
+                 bool *done, GError **error)
+{
+    g_autoptr(GOptionContext) context = g_option_context_new(command->args);
+    g_autofree char *program = g_strdup_printf("virtq %s", command->name);
+    gboolean help = FALSE;
+    const GOptionEntry help_entry[] = {
+        {"help", 'h', 0, G_OPTION_ARG_NONE, &help, "print this help", NULL},
+        {NULL},
+    };
+
+    *done = false;
+    g_set_prgname(program);
+    g_option_context_set_summary(context, command->summary);
+    g_option_context_set_help_enabled(context, FALSE);
+    g_option_context_add_main_entries(context, help_entry, NULL);
+    if (entries)
+        g_option_context_add_main_entries(context, entries, NULL);
+
+    bool ok = g_option_context_parse(context, argc, argv, error);
+
+    if (!ok) {
+        g_prefix_error(error, "%s: ", command->name);
+    } else if (help) {
+        g_autofree char *text = g_option_context_get_help(context, TRUE, NULL);
+
+        fputs(text, stdout);
+        *done = true;
+    } else {
+        ok = check_count(command, *argc - 1, error);
+    }
+    g_set_prgname("virtq");
+    return ok;
+}
+
+bool
+vq_command_run(VqTool *tool, int argc, char **argv, GError **error)
+{
+    const VqCommand *command = vq_command_find(argv[0]);
+
+    if (!command) {
+        g_set_error(error, VQ_ERROR, VQ_ERROR_INVALID, "unknown command '%s'; see 'virtq help'",
+                    argv[0]);
+        return false;
+    }
+    return command->run(tool, command, argc, argv, error);
+}
+
+bool
+vq_cmd_help(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error)
+{
+    bool done;
+
+    if (!vq_command_parse(command, NULL, &argc, &argv, &done, error))
+        return false;
+    if (done)
+        return true;
+    if (argc > 1) {
+        char *help_argv[] = {argv[1], (char *)"--help", NULL};
+
+        return vq_command_run(tool, 2, help_argv, error);
+    }
+    for (const VqCommand *c = vq_commands; c->name; c++) {
+        if (c == vq_commands || !g_str_equal(c->group, c[-1].group))
+            printf("%s %s:\n", c == vq_commands ? "" : "\n", c->group);
+        printf("    %-22s %s\n", c->name, c->summary);
+    }
+    return true;
+}
+
+static GInputStream *
+open_input(const char *path, GError **error)
+{
+    if (g_str_equal(path, "-"))
+        return g_unix_input_stream_new(STDIN_FILENO, FALSE);
+
+    g_autoptr(GFile) file = g_file_new_for_path(path);
+
+    return G_INPUT_STREAM(g_file_read(file, NULL, error));
+}
+
+bool
+vq_tool_read(const char *path, gsize max, char **text, gsize *length, GError **error)
+{
+    g_autoptr(GInputStream) in = open_input(path, error);
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
+    guint8 chunk[16384];
+    gssize n;
+
+    if (!in)
+        return false;
+    while ((n = g_input_stream_read(in, chunk, sizeof(chunk), NULL, error)) > 0) {
+        g_byte_array_append(bytes, chunk, n);
+        if (bytes->len > max) {
+            g_set_error(error, VQ_ERROR, VQ_ERROR_LIMIT,
+                        "%s: larger than the limit of %" G_GSIZE_FORMAT " bytes", path, max);
+            return false;
+        }
+    }
+    if (n < 0) {
+        g_prefix_error(error, "%s: ", path);
+        return false;
+    }
+    *length = bytes->len;
+    g_byte_array_append(bytes, (const guint8 *)"", 1);
+    *text = (char *)g_byte_array_free(g_steal_pointer(&bytes), FALSE);
+    return true;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What commands print: aligned tables as virsh prints them, JSON, or XML. The last two come from
+ * the same dictionary, so they always agree.
+ */
+#pragma once
+
+#include "command.h"
+
+typedef struct _VqTable VqTable;
+
+/* Column titles, the last one followed by NULL. */
+VqTable *vq_table_new(const char *title, ...) G_GNUC_NULL_TERMINATED;
+/* One cell for each column; NULL prints as "-". Copied. */
+void vq_table_row(VqTable *table, ...);
+void vq_table_print(const VqTable *table);
+void vq_table_free(VqTable *table);
+
+/* Prints @data (a{sv}, floating reference consumed) as --format says; false in table format. */
+bool vq_output_data(const VqTool *tool, GVariant *data);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VqTable, vq_table_free)
