@@ -53,6 +53,13 @@ typedef struct {
 VqPlan *vq_plan_new(void);
 void vq_plan_free(VqPlan *plan);
 
+/* Add an entry; texts are copied, everything else is for the caller to fill in (a placement starts
+ * with cpu, core and nodes -1 and no queue). */
+VqPlaced *vq_plan_add(VqPlan *plan, const char *domain, const char *disk, unsigned iothread);
+void vq_plan_add_refused(VqPlan *plan, const char *domain, const char *disk, const char *reason);
+VqMove *vq_plan_add_move(VqPlan *plan, const char *domain, const char *disk, unsigned iothread);
+
+/* @disk NULL: any. */
 VqPlaced *vq_plan_find(const VqPlan *plan, const char *domain, const char *disk, unsigned iothread);
 /* The first refusal of @domain, or NULL. */
 const VqRefused *vq_plan_refusal(const VqPlan *plan, const char *domain);

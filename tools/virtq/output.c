@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "output.h"
 
-#include <json-glib/json-glib.h>
+#include "core/json.h"
 
 struct _VqTable {
     GPtrArray *cells; /* of char *, row by row, the titles first */
@@ -131,9 +131,9 @@ vq_output_data(const VqTool *tool, GVariant *data)
 
     if (tool->format == VQ_FORMAT_JSON) {
         g_autoptr(JsonNode) node = json_gvariant_serialize(data);
-        g_autofree char *text = json_to_string(node, TRUE);
+        g_autofree char *text = vq_json_print(node);
 
-        puts(text);
+        fputs(text, stdout);
     } else if (tool->format == VQ_FORMAT_XML) {
         print_xml(data, "virtq", 0);
     }
