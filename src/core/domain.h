@@ -15,14 +15,22 @@ typedef struct {
     GArray *queues;    /* of unsigned, ascending */
 } VqQueueMap;
 
+#define VQ_DEVICES_MAX      1024 /* of one domain, as far as policies are concerned */
+#define VQ_IOTHREADS_MAX    4096 /* of one domain */
+#define VQ_QUEUES_TOTAL_MAX 8192 /* of all devices of a domain with a policy: bounds our output */
+
 typedef struct {
     VqDeviceKind kind;
-    char *name;      /* "vda"; "scsi0" for the controller with index 0 */
-    char *source;    /* host path of a file or block device, or NULL (network, volume, none) */
-    unsigned queues; /* virtqueues as configured, else the default (the number of vCPUs) */
-    bool queues_set; /* <driver queues=> is there */
-    GPtrArray *maps; /* of VqQueueMap; empty if no IOThread serves the device. Queues without an
-                      * explicit map are dealt out round robin, as QEMU does. */
+    char *name;         /* "vda"; "scsi0" for the controller with index 0 */
+    unsigned index;     /* of a controller */
+    char *source;       /* host path of a file or block device, or NULL (network, volume, none) */
+    unsigned queues;    /* virtqueues as configured, else the default (the number of vCPUs) */
+    bool queues_set;    /* <driver queues=> is there */
+    GPtrArray *maps;    /* of VqQueueMap; empty if no IOThread serves the device. Queues without an
+                         * explicit map are dealt out round robin, as QEMU does. */
+    bool maps_explicit; /* <queue> elements say which queue goes where */
+    char *unsuitable;   /* why no IOThread can serve the device ("is of type vhostuser: ..."), or
+                         * NULL */
     const VqPolicyEntry
         *policy; /* in force for the device, or NULL; owned by the domain's policy */
     unsigned line;

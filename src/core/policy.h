@@ -16,7 +16,8 @@
 #define VQ_NS_STATE  "urn:virtqueued:state:1.0"
 #define VQ_NS_NOVA   "http://openstack.org/xmlns/libvirt/nova/1.1"
 
-#define VQ_QUEUES_MAX     1024 /* VIRTIO_QUEUE_MAX of QEMU; virtio-scsi has 2 of its own besides */
+#define VQ_QUEUES_MAX     1024 /* VIRTIO_QUEUE_MAX of QEMU */
+#define VQ_SCSI_QUEUES    2    /* of them that virtio-scsi keeps for control and events */
 #define VQ_WEIGHT_MIN     1
 #define VQ_WEIGHT_MAX     1000
 #define VQ_WEIGHT_DEFAULT 100
@@ -61,7 +62,8 @@ typedef struct {
 } VqPolicyEntry;
 
 typedef struct {
-    GPtrArray *entries; /* of VqPolicyEntry, in document order; at most one a device, one "*" */
+    GPtrArray *entries; /* of VqPolicyEntry, in document order; at most one of an origin for each
+                         * device, one "*" */
 } VqPolicy;
 
 /*
@@ -70,14 +72,49 @@ typedef struct {
  */
 VqPolicy *vq_policy_read(const xmlNode *storage, VqProblems *problems);
 
-/* The same from <nova:instance>; NULL if its flavor has no virtqueue:* extra spec. */
+/*
+ * The same from the flavor's extra specs in <nova:instance>; NULL if it has no virtqueue:* one.
+ * "virtqueue:queues" and the like make the "*" entry, "virtqueue:vdb.queues" one for the disk,
+ * which takes what it does not say from the former.
+ */
 VqPolicy *vq_policy_read_nova(const xmlNode *instance, VqProblems *problems);
 
+VqPolicy *vq_policy_new(void);
 void vq_policy_free(VqPolicy *policy);
 
-/* The entry for a disk by target name ("*" as the last resort) or a controller by index, or NULL.
+/* Moves the entries of @more behind those of @policy and frees @more. */
+void vq_policy_append(VqPolicy *policy, VqPolicy *more);
+
+VqPolicyEntry *vq_policy_entry_new(VqDeviceKind kind, VqPolicyOrigin origin, unsigned line);
+void vq_policy_entry_free(VqPolicyEntry *entry);
+
+/* "disk 'vda'", "every disk ('*')", "controller 0": how messages call it. Free with g_free(). */
+char *vq_policy_entry_describe(const VqPolicyEntry *entry);
+
+/* Whether it is the entry for every virtio disk not named. */
+bool vq_policy_entry_is_any(const VqPolicyEntry *entry);
+
+/* Names of the attributes that vq_policy_entry_set() knows, NULL at the end. */
+extern const char *const vq_policy_attributes[];
+
+/*
+ * Sets attribute @name from its text. VQ_ERROR_INVALID or VQ_ERROR_LIMIT with the value and the
+ * limit, the entry being untouched; VQ_ERROR_NOT_FOUND if there is no such attribute.
+ */
+bool vq_policy_entry_set(VqPolicyEntry *entry, const char *name, const char *value, GError **error);
+
+/* That iothreads is not above queues, as far as both are numbers. VQ_ERROR_CONFLICT. */
+bool vq_policy_entry_check(const VqPolicyEntry *entry, GError **error);
+
+/* virtqueues that QEMU allows a device to have for requests */
+unsigned vq_policy_queues_max(VqDeviceKind kind);
+
+/*
+ * The entry for a disk by target name ("*" as the last resort) or a controller by index, or NULL.
+ * What our own element says, "*" included, wins over what Nova's flavor says.
  */
 const VqPolicyEntry *vq_policy_for_disk(const VqPolicy *policy, const char *target);
 const VqPolicyEntry *vq_policy_for_controller(const VqPolicy *policy, unsigned index);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VqPolicy, vq_policy_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VqPolicyEntry, vq_policy_entry_free)

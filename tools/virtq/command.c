@@ -8,6 +8,11 @@
 #include <unistd.h>
 
 const VqCommand vq_commands[] = {
+    {"validate", "Offline", "FILE...", "check the policy in domain XML", vq_cmd_validate, 1, -1},
+    {"expand", "Offline", "FILE|-", "print domain XML with its policy expanded", vq_cmd_expand, 1,
+     1},
+    {"collapse", "Offline", "FILE|-", "print domain XML with the expansion taken out",
+     vq_cmd_collapse, 1, 1},
     {"help", "General", "[COMMAND]", "print this list, or the help of a command", vq_cmd_help, 0,
      1},
     {NULL},

@@ -60,6 +60,9 @@ bool vq_command_run(VqTool *tool, int argc, char **argv, GError **error);
 bool vq_tool_read(const char *path, gsize max, char **text, gsize *length, GError **error);
 
 /* Offline (offline.c, topology.c, plan.c) */
+bool vq_cmd_validate(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
+bool vq_cmd_expand(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
+bool vq_cmd_collapse(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 /* Host and domains, through the daemon (live.c, draw.c) */
 
 bool vq_cmd_help(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
