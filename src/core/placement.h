@@ -27,8 +27,9 @@ typedef struct {
     VqPlacement class; /* wanted: shared or dedicated */
     unsigned weight;
     bool required;
-    double load; /* share of one core of capacity 1024 that its work takes, polling apart; < 0
-                    unknown */
+    bool running; /* its domain runs: never refused, only degraded. False: it is about to start */
+    double load;  /* share of one core of capacity 1024 that its work takes, polling apart; < 0
+                     unknown */
     const char *load_source; /* static text */
     VqCpuset *memory_nodes;  /* OS numbers, empty if unknown */
     VqCpuset *current;       /* where it is pinned now, empty: nowhere in particular */
@@ -63,7 +64,10 @@ typedef GArray *(*VqDeviceNodesFunc)(const VqDevice *device, gpointer user_data)
 void vq_placement_add_domain(GPtrArray *threads, const VqDomain *domain, const VqTopology *topology,
                              VqDeviceNodesFunc device_nodes, gpointer user_data);
 
+/* A shared thread of weight 100, load unknown, nowhere in particular, serving nothing. */
 VqThread *vq_thread_new(const char *domain, unsigned iothread);
+/* Adds a device to what @thread serves, without queues and nodes so far; owned by @thread. */
+VqServed *vq_thread_serve(VqThread *thread, const char *disk);
 void vq_thread_free(VqThread *thread);
 
 /*

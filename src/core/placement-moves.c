@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The moves in an order that keeps promises at every moment: a dedicated thread enters a core
+ * after everybody else has left it, and nobody enters a core before its dedicated thread has left.
+ * Where threads exchange cores, one of them waits on a spare CPU: an empty core of the pool, else
+ * a CPU outside it, else a core of shared threads.
+ */
+#include "core/placement-work.h"
+
+typedef struct {
+    VqWork *work;
+    GPtrArray *placed; /* of VqPlaced: by job, NULL if refused; owned by the plan */
+    GArray *pending;   /* of guint: jobs still to be moved, in the order of the plan */
+    int *on;           /* the core (index) each job is on now, -1 */
+    guint *crowd;      /* jobs on each core */
+    guint *owners;     /* of them, those that are to be dedicated */
+    int *at;           /* the PU each job is on now, -1 unknown or several */
+} Sequence;
+
+static const VqPlaced *
+placed_of(const Sequence *sequence, guint job)
+{
+    return g_ptr_array_index(sequence->placed, job);
+}
+
+static bool
+is_dedicated(const Sequence *sequence, guint job)
+{
+    return sequence->work->jobs[job].class == VQ_PLACEMENT_DEDICATED;
+}
+
+static int
+target_core(const Sequence *sequence, guint job)
+{
+    int cpu = placed_of(sequence, job)->cpu;
+
+    return cpu >= 0 ? sequence->work->core_of[cpu] : -1;
+}
+
+static void
+enter(Sequence *sequence, guint job, int core, int sign)
+{
+    if (core < 0)
+        return;
+    sequence->crowd[core] += (guint)sign;
+    if (is_dedicated(sequence, job))
+        sequence->owners[core] += (guint)sign;
+}
+
+static bool
+may_enter(const Sequence *sequence, guint job, int core)
+{
+    if (core < 0 || core == sequence->on[job])
+        return true;
+    return is_dedicated(sequence, job) ? sequence->crowd[core] == 0 : sequence->owners[core] == 0;
+}
+
+static void
+add_move(Sequence *sequence, guint job, int core, int pu, char *reason)
+{
+    const VqJob *j = &sequence->work->jobs[job];
+    VqMove *move = vq_plan_add_move(sequence->work->plan, j->thread->domain, vq_job_disk(j),
+                                    j->thread->iothread);
+
+    move->from = sequence->at[job];
+    move->to = pu;
+    move->reason = reason;
+    enter(sequence, job, sequence->on[job], -1);
+    sequence->on[job] = core;
+    sequence->at[job] = pu;
+    enter(sequence, job, core, 1);
+}
+
+static void
+finish(Sequence *sequence, guint index)
+{
+    guint job = g_array_index(sequence->pending, guint, index);
+
+    add_move(sequence, job, target_core(sequence, job), placed_of(sequence, job)->cpu,
+             vq_text_move(sequence->work, &sequence->work->jobs[job]));
+    g_array_remove_index(sequence->pending, index);
+}
+
+/* All moves possible now; whether there was any. */
+static bool
+sweep(Sequence *sequence)
+{
+    bool any = false;
+
+    for (guint i = 0; i < sequence->pending->len;) {
+        guint job = g_array_index(sequence->pending, guint, i);
+
+        if (may_enter(sequence, job, target_core(sequence, job))) {
+            finish(sequence, i);
+            any = true;
+        } else {
+            i++;
+        }
+    }
+    return any;
+}
+
+/* A pending job that is on the core @job wants and keeps it from going there. */
+static guint
+blocker_of(const Sequence *sequence, guint job)
+{
+    int core = target_core(sequence, job);
+
+    for (guint i = 0; i < sequence->pending->len; i++) {
+        guint other = g_array_index(sequence->pending, guint, i);
+
+        if (other != job && sequence->on[other] == core &&
+            (is_dedicated(sequence, job) || is_dedicated(sequence, other)))
+            return other;
+    }
+    return job;
+}
+
+/* From one blocked job to the one that blocks it, until one comes up again: that is in a cycle. */
+static guint
+find_cycle(const Sequence *sequence)
+{
+    g_autofree bool *seen = g_new0(bool, sequence->work->n_jobs);
+    guint job = g_array_index(sequence->pending, guint, 0);
+
+    while (!seen[job]) {
+        seen[job] = true;
+        job = blocker_of(sequence, job);
+    }
+    return job;
+}
+
+/* A PU to wait on, its core in *@core; -1 if the machine has none. */
+static int
+find_spare(const Sequence *sequence, int *core)
+{
+    const VqWork *work = sequence->work;
+    int shared = -1;
+
+    for (guint i = 0; i < work->n_slots; i++) {
+        int pu = vq_cpuset_next(work->slots[i].pus, 0);
+
+        *core = work->core_of[pu];
+        if (sequence->crowd[*core] == 0 && work->slots[i].held == 0)
+            return pu;
+        if (sequence->owners[*core] == 0)
+            shared = pu;
+    }
+    if (!vq_cpuset_empty(work->outside)) {
+        int pu = vq_cpuset_next(work->outside, 0);
+
+        *core = work->core_of[pu];
+        return pu;
+    }
+    *core = shared >= 0 ? work->core_of[shared] : -1;
+    return shared;
+}
+
+/* Nothing can go: somebody in a cycle steps aside. */
+static void
+step_aside(Sequence *sequence)
+{
+    guint job = find_cycle(sequence);
+    int core = -1, target = target_core(sequence, job), pu = find_spare(sequence, &core);
+    const VqCore *to = g_ptr_array_index(sequence->work->input->topology->cores, target);
+
+    add_move(
+        sequence, job, core, pu,
+        g_strdup_printf("waits there until core %u is free, on its way in an exchange of cores",
+                        to->logical));
+}
+
+static void
+begin(Sequence *sequence)
+{
+    VqWork *work = sequence->work;
+    guint next = 0;
+
+    for (guint i = 0; i < work->n_jobs; i++) {
+        const VqJob *job = &work->jobs[i];
+        g_autofree char *now = vq_cpuset_format(job->thread->current);
+        VqPlaced *placed = NULL;
+
+        if (!VQ_WORK_DOMAIN(work, job->domain)->required_refused)
+            placed = g_ptr_array_index(work->plan->placements, next++);
+        g_ptr_array_add(sequence->placed, placed);
+        sequence->on[i] = placed ? job->home_core : -1;
+        sequence->at[i] = vq_cpuset_count(job->thread->current) == 1
+                              ? vq_cpuset_next(job->thread->current, 0)
+                              : -1;
+        enter(sequence, i, sequence->on[i], 1);
+        if (placed && !vq_job_held(job) && !g_str_equal(now, placed->cpus))
+            g_array_append_val(sequence->pending, i);
+    }
+}
+
+void
+vq_work_order_moves(VqWork *work)
+{
+    g_autoptr(GPtrArray) placed = g_ptr_array_new();
+    g_autoptr(GArray) pending = g_array_new(FALSE, FALSE, sizeof(guint));
+    g_autofree int *on = g_new(int, work->n_jobs + 1);
+    g_autofree int *at = g_new(int, work->n_jobs + 1);
+    g_autofree guint *crowd = g_new0(guint, work->n_cores + 1);
+    g_autofree guint *owners = g_new0(guint, work->n_cores + 1);
+    Sequence sequence = {work, placed, pending, on, crowd, owners, at};
+
+    begin(&sequence);
+    while (pending->len > 0) {
+        if (!sweep(&sequence))
+            step_aside(&sequence);
+    }
+}
