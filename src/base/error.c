@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/error.h"
 
-G_DEFINE_QUARK(vq - error - quark, vq_error)
+GQuark
+vq_error_quark(void)
+{
+    return g_quark_from_static_string("vq-error-quark");
+}

@@ -12,9 +12,9 @@
 
 /*
  * Connects to the unix socket @socket, calls @method with @args (floating, consumed, or NULL) and
- * returns its out-tuple. The whole of it takes at most @timeout_ms, whatever the peer does: stopped,
- * backlog full, trickling, garbage, half a handshake. Errors: VQ_ERROR_UNAVAILABLE
- * (nobody listens), VQ_ERROR_TIMEOUT, VQ_ERROR_REFUSED/NOT_FOUND/INVALID/... as the daemon says
+ * returns its out-tuple. The whole of it takes at most @timeout_ms, whatever the peer does:
+ * stopped, backlog full, trickling, garbage, half a handshake. Errors: VQ_ERROR_UNAVAILABLE (nobody
+ * listens), VQ_ERROR_TIMEOUT, VQ_ERROR_REFUSED/NOT_FOUND/INVALID/... as the daemon says
  * (org.virtqueued.Error.*), with the daemon's text.
  */
 GVariant *vq_client_call(const char *socket, const char *method, GVariant *args,
