@@ -103,6 +103,79 @@ vq_expansion_ensure_ids(xmlNode *root, bool *made)
     return node;
 }
 
+typedef struct {
+    GHashTable *old; /* ids not counted */
+    unsigned last;
+} LastId;
+
+static void
+count_id(LastId *l, unsigned id)
+{
+    if (id > l->last && !g_hash_table_contains(l->old, GUINT_TO_POINTER(id)))
+        l->last = id;
+}
+
+static void
+count_attribute(LastId *l, const xmlNode *node, const char *name)
+{
+    g_autofree char *text = vq_xml_attr(node, name);
+    unsigned id;
+
+    if (vq_parse_uint(text, G_MAXUINT, &id))
+        count_id(l, id);
+}
+
+static void
+count_schedulers(LastId *l, const xmlNode *cputune)
+{
+    VQ_XML_FOREACH (sched, cputune, "iothreadsched") {
+        g_autofree char *text = vq_xml_attr(sched, "iothreads");
+        g_autoptr(VqCpuset) ids = text ? vq_cpuset_parse(text, NULL) : NULL;
+
+        if (!ids)
+            continue;
+        VQ_CPUSET_FOREACH (id, ids) {
+            count_id(l, id);
+        }
+    }
+}
+
+static void
+count_drivers(LastId *l, const xmlNode *devices)
+{
+    for (const xmlNode *node = devices ? devices->children : NULL; node; node = node->next) {
+        const xmlNode *driver = vq_xml_child(node, "driver", NULL);
+
+        count_attribute(l, driver, "iothread");
+        VQ_XML_FOREACH (map, vq_xml_child(driver, "iothreads", NULL), "iothread") {
+            count_attribute(l, map, "id");
+        }
+    }
+}
+
+unsigned
+vq_expansion_last_id(const xmlNode *root, const VqUndone *undone)
+{
+    g_autoptr(GHashTable) old = g_hash_table_new(NULL, NULL);
+    g_autoptr(GArray) threads = vq_expansion_threads(root);
+    const xmlNode *cputune = vq_xml_child(root, "cputune", NULL);
+    LastId l = {old, 0};
+
+    for (guint i = 0; i < threads->len; i++)
+        count_id(&l, g_array_index(threads, unsigned, i));
+    for (guint i = 0; i < undone->threads->len; i++) {
+        const VqOldThread *thread = g_ptr_array_index(undone->threads, i);
+
+        g_hash_table_add(old, GUINT_TO_POINTER(thread->id));
+    }
+    VQ_XML_FOREACH (pin, cputune, "iothreadpin") {
+        count_attribute(&l, pin, "iothread");
+    }
+    count_schedulers(&l, cputune);
+    count_drivers(&l, vq_xml_child(root, "devices", NULL));
+    return l.last;
+}
+
 /* The new id of the thread that had @id: itself if it is none of ours, 0 if it is gone. */
 static unsigned
 moved_to(GHashTable *moves, unsigned id)

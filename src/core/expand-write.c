@@ -201,14 +201,14 @@ vq_expansion_write(xmlNode *root, const VqDomain *domain, const VqUndone *undone
     g_autoptr(GPtrArray) nodes = vq_domain_device_nodes(root);
     g_autoptr(GHashTable) new_ids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autoptr(VqState) state = vq_state_new();
-    const GArray *ids = domain->iothreads;
-    unsigned last = ids->len ? g_array_index(ids, unsigned, ids->len - 1) : 0;
+    unsigned last = vq_expansion_last_id(root, undone);
     unsigned count = count_threads(domain);
     Write w = {root, domain, undone, state, last + 1, new_ids};
 
     if (count > G_MAXUINT - 1 - last) {
         g_set_error(error, VQ_ERROR, VQ_ERROR_LIMIT,
-                    "no %u IOThread ids are left after the largest of the domain, %u", count, last);
+                    "no %u IOThread ids are left after the largest that the domain speaks of, %u",
+                    count, last);
         return false;
     }
     for (guint i = 0; i < domain->devices->len; i++) {

@@ -47,6 +47,13 @@ char *vq_state_device_name(const VqStateDevice *device);
  */
 void vq_expansion_move_tuning(xmlNode *root, const VqUndone *undone, GHashTable *new_ids);
 
+/*
+ * The largest IOThread id that @root has or speaks of, in <cputune> or a <driver>; the ids that
+ * threads of @undone had are not counted. A new thread must not get an id that a pin of no thread
+ * waits for: libvirt would take its author's mistake for a wish.
+ */
+unsigned vq_expansion_last_id(const xmlNode *root, const VqUndone *undone);
+
 /* The IOThreads of @root in libvirt's order. */
 GArray *vq_expansion_threads(const xmlNode *root);
 
