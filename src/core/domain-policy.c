@@ -83,7 +83,7 @@ check_iothreads(Check *c, const VqDevice *device, const char *what)
 
     if (is_named(entry) && by_hand && entry->iothreads && entry->iothreads != by_hand)
         vq_problems_add(c->problems, entry->line, VQ_ERROR_CONFLICT,
-                        "%s: iothreads='%u' of the policy contradicts the %u IOThreads in the "
+                        "%s: iothreads='%u' of the policy contradicts its %u IOThread(s) in the "
                         "<driver> of line %u; change one, or write iothreads='auto'",
                         what, entry->iothreads, by_hand, device->line);
     else if (plan.iothreads > plan.queues)

@@ -107,8 +107,8 @@ set_number(unsigned *field, const char *name, const char *text, unsigned min, un
         return false;
     }
     if (value < min) {
-        g_set_error(error, VQ_ERROR, VQ_ERROR_LIMIT, "%s='%s' is below the minimum of %u%s", name,
-                    text, min, or_what);
+        g_set_error(error, VQ_ERROR, VQ_ERROR_LIMIT, "%s='%s' is below the minimum of %u", name,
+                    text, min);
         return false;
     }
     *field = value;
@@ -124,7 +124,7 @@ set_count(VqDeviceKind kind, unsigned *field, const char *name, const char *text
         *field = 0;
         return true;
     }
-    if (set_number(field, name, text, 1, vq_policy_queues_max(kind), ", nor 'auto'", &local))
+    if (set_number(field, name, text, 1, vq_policy_queues_max(kind), " or 'auto'", &local))
         return true;
     if (kind == VQ_DEVICE_CONTROLLER && g_str_has_suffix(local->message, " 1022"))
         g_set_error(error, VQ_ERROR, local->code, "%s (virtio-scsi keeps %d of QEMU's %d)",
