@@ -37,7 +37,9 @@ vq_domain_read(const char *xml, gsize length, VqProblems *problems, GError **err
     }
 
     g_autoptr(VqDomain) domain = vq_domain_from_root(root);
-    g_autoptr(VqUndone) undone = vq_expansion_undo(root, problems);
+
+    vq_undone_free(vq_expansion_undo(root, problems));
+
     g_autoptr(VqDomain) original = vq_domain_from_root(root);
 
     vq_domain_join(original, root, problems);

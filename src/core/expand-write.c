@@ -17,13 +17,34 @@ typedef struct {
     GHashTable *new_ids; /* place -> id */
 } Write;
 
+static const VqStateDevice *
+find_old_record(const VqState *old, const VqStateDevice *record)
+{
+    for (guint i = 0; old && i < old->devices->len; i++) {
+        const VqStateDevice *device = g_ptr_array_index(old->devices, i);
+
+        if (device->kind == record->kind && device->index == record->index &&
+            g_strcmp0(device->target, record->target) == 0)
+            return device;
+    }
+    return NULL;
+}
+
+/*
+ * A <driver> that we made and to which libvirt has added its defaults (name, type) since is still
+ * remembered as made by us.
+ */
 static xmlNode *
-ensure_driver(VqStateDevice *record, xmlNode *node)
+ensure_driver(const VqState *old_state, VqStateDevice *record, xmlNode *node)
 {
     xmlNode *driver = vq_xml_child(node, "driver", NULL);
+    const VqStateDevice *old = find_old_record(old_state, record);
 
-    if (driver)
+    if (driver) {
+        record->wrote_driver = old && old->wrote_driver;
+        record->spaced = record->wrote_driver && old->spaced;
         return driver;
+    }
     driver = vq_xml_new(node->doc, "driver");
     record->wrote_driver = true;
     record->spaced = vq_xml_prepend(node, driver);
@@ -87,7 +108,7 @@ write_device(Write *w, const VqDevice *device, xmlNode *node)
         g_array_append_val(record->ids, w->next);
     }
     if (plan.iothreads || !device->queues_set)
-        write_queues(record, device, ensure_driver(record, node));
+        write_queues(record, device, ensure_driver(w->undone->state, record, node));
     if (plan.iothreads)
         write_mapping(record, vq_xml_child(node, "driver", NULL));
     if (record->ids->len || record->wrote_queues)

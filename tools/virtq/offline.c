@@ -65,11 +65,10 @@ check_text(const char *text, gsize length, VqProblems *problems)
     g_autoptr(xmlDoc) doc = vq_xml_parse(text, length, "XML", &error);
     const xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL;
 
-    if (root && root->ns && g_str_equal((const char *)root->ns->href, VQ_NS_POLICY)) {
-        g_autoptr(VqPolicy) policy = vq_policy_read(root, problems);
-    } else if (root) {
-        g_autoptr(VqDomain) domain = vq_domain_read(text, length, problems, &error);
-    }
+    if (root && root->ns && g_str_equal((const char *)root->ns->href, VQ_NS_POLICY))
+        vq_policy_free(vq_policy_read(root, problems));
+    else if (root)
+        vq_domain_free(vq_domain_read(text, length, problems, &error));
     if (error)
         vq_problems_add(problems, 0, error->code, "%s", error->message);
 }
