@@ -115,19 +115,32 @@ write_device(Write *w, const VqDevice *device, xmlNode *node)
         g_ptr_array_add(w->state->devices, g_steal_pointer(&record));
 }
 
+/* What the user set on the thread that stood here before: thread pool attributes. */
+static void
+copy_attributes(xmlNode *thread, const xmlNode *from)
+{
+    for (const xmlAttr *attr = from->properties; attr; attr = attr->next) {
+        xmlChar *value = xmlNodeGetContent((const xmlNode *)attr);
+
+        if (!attr->ns && !xmlHasProp(thread, attr->name))
+            xmlSetProp(thread, attr->name, value);
+        xmlFree(value);
+    }
+}
+
 static xmlNode *
 build_thread(Write *w, const VqStateDevice *record, unsigned ordinal)
 {
     g_autofree char *name = vq_state_device_name(record);
     g_autofree char *place = g_strdup_printf("%s/%u", name, ordinal);
     const VqOldThread *old = vq_undone_find(w->undone, place);
+    const xmlNode *settings = old ? old->settings : NULL;
+    const xmlNode *poll = vq_xml_child(settings, "poll", NULL);
     xmlNode *thread = vq_xml_new(w->root->doc, "iothread");
-    const xmlNode *poll = old && old->settings ? vq_xml_child(old->settings, "poll", NULL) : NULL;
 
     vq_xml_set_uint(thread, "id", g_array_index(record->ids, unsigned, ordinal));
-    for (const xmlAttr *a = old && old->settings ? old->settings->properties : NULL; a; a = a->next)
-        if (!xmlStrEqual(a->name, (const xmlChar *)"id"))
-            xmlAddChild(thread, (xmlNode *)xmlCopyProp(thread, (xmlAttr *)a));
+    if (settings)
+        copy_attributes(thread, settings);
     if (poll)
         xmlAddChild(thread, xmlDocCopyNode((xmlNode *)poll, w->root->doc, 1));
     else if (record->poll_off)

@@ -6,9 +6,9 @@
 static void
 check_entry(const VqPolicyEntry *entry)
 {
-    g_autoptr(GError) error = NULL;
     g_autofree char *what = vq_policy_entry_describe(entry);
 
+    g_assert_nonnull(what);
     g_assert_cmpuint(entry->queues, <=, vq_policy_queues_max(entry->kind));
     g_assert_cmpuint(entry->iothreads, <=, vq_policy_queues_max(entry->kind));
     g_assert_cmpuint(entry->weight, >=, VQ_WEIGHT_MIN);
