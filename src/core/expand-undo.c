@@ -356,6 +356,19 @@ restore_threads(Undo *u, GHashTable *remaining)
         vq_expansion_set_count(u->root, number);
 }
 
+/* Without a thread of ours <iothreads> and <iothreadids> were not touched, nor recorded. */
+static bool
+made_threads(const VqState *state)
+{
+    for (guint i = 0; i < state->devices->len; i++) {
+        const VqStateDevice *device = g_ptr_array_index(state->devices, i);
+
+        if (device->ids->len)
+            return true;
+    }
+    return false;
+}
+
 static void
 undo_threads(Undo *u)
 {
@@ -410,7 +423,8 @@ vq_expansion_undo(xmlNode *root, VqProblems *problems)
     collect_devices(&u);
     for (guint i = 0; i < u.state->devices->len; i++)
         undo_device(&u, g_ptr_array_index(u.state->devices, i));
-    undo_threads(&u);
+    if (made_threads(u.state))
+        undo_threads(&u);
     g_ptr_array_unref(u.nodes);
     g_ptr_array_unref(u.names);
     g_hash_table_unref(u.referred);

@@ -119,6 +119,17 @@ read_words(const xmlNode *node, const char *name, const char *a, bool *has_a, co
     return true;
 }
 
+/* No attribute but those in @known, which ends with NULL; those of other namespaces apart. */
+static bool
+knows_all(const xmlNode *node, const char *const *known)
+{
+    for (const xmlAttr *attr = node->properties; attr; attr = attr->next) {
+        if (!attr->ns && !g_strv_contains(known, (const char *)attr->name))
+            return false;
+    }
+    return true;
+}
+
 static bool
 read_flag(const xmlNode *node, const char *name, const char *value, bool *set)
 {
@@ -147,11 +158,21 @@ read_identity(const xmlNode *node, VqStateDevice *device)
 static bool
 read_device(VqState *state, const xmlNode *node, VqDeviceKind kind)
 {
+    const char *const known[] = {
+        kind == VQ_DEVICE_DISK ? "target" : "index",
+        "queues",
+        "iothreads",
+        "wrote",
+        "was",
+        "polling",
+        "spaced",
+        NULL,
+    };
     g_autoptr(VqStateDevice) device = vq_state_device_new(kind);
     g_autofree char *queues = vq_xml_attr(node, "queues");
 
     device->was = vq_xml_attr(node, "was");
-    if (!read_identity(node, device) ||
+    if (!knows_all(node, known) || !read_identity(node, device) ||
         !vq_parse_uint(queues, vq_policy_queues_max(kind), &device->queues) || !device->queues ||
         !read_ids(node, "iothreads", device->ids) || device->ids->len > device->queues ||
         !read_words(node, "wrote", "driver", &device->wrote_driver, "queues",
@@ -187,6 +208,9 @@ ids_disjoint(const VqState *state)
 static const char *
 read_contents(VqState *state, const xmlNode *node)
 {
+    static const char *const known[] = {
+        "version", "iothreads", "wrote", "implied", "spaced", NULL,
+    };
     g_autofree char *version = vq_xml_attr(node, "version");
     unsigned number;
 
@@ -195,7 +219,7 @@ read_contents(VqState *state, const xmlNode *node)
     if (!vq_parse_uint(version, G_MAXUINT, &number) || number != VQ_STATE_VERSION)
         return "it is of another version than 1, the one known here";
     state->iothreads = vq_xml_attr(node, "iothreads");
-    if (!read_flag(node, "wrote", "iothreadids", &state->wrote_ids) ||
+    if (!knows_all(node, known) || !read_flag(node, "wrote", "iothreadids", &state->wrote_ids) ||
         !read_flag(node, "spaced", "yes", &state->spaced) ||
         !read_ids(node, "implied", state->implied))
         return "its attributes are damaged";
