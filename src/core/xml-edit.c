@@ -127,7 +127,7 @@ insert_only_child(xmlNode *parent, xmlNode *node)
     g_autofree char *inner = indent ? g_strconcat(indent, STEP, NULL) : NULL;
 
     if (content && !(is_blank(content) && strchr((const char *)content->content, '\n')))
-        inner = NULL;
+        g_clear_pointer(&inner, g_free);
     if (content)
         xmlAddPrevSibling(content, node);
     else
