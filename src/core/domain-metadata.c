@@ -88,6 +88,25 @@ check_misplaced(const xmlNode *node, const VqMetadata *metadata, VqProblems *pro
 }
 
 void
+vq_iothreads_check(const xmlNode *root, VqProblems *problems)
+{
+    g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
+
+    VQ_XML_FOREACH (node, vq_xml_child(root, "iothreadids", NULL), "iothread") {
+        g_autofree char *text = vq_xml_attr(node, "id");
+        unsigned id;
+
+        if (!vq_parse_uint(text, G_MAXUINT, &id) || !id)
+            vq_problems_add(problems, vq_xml_line(node), VQ_ERROR_INVALID,
+                            "<iothread> of <iothreadids> with id='%s', which is no number above 0",
+                            text ? text : "");
+        else if (!g_hash_table_add(seen, GUINT_TO_POINTER(id)))
+            vq_problems_add(problems, vq_xml_line(node), VQ_ERROR_CONFLICT,
+                            "IOThread %u stands in <iothreadids> twice", id);
+    }
+}
+
+void
 vq_metadata_check(const xmlDoc *doc, const VqMetadata *metadata, VqProblems *problems)
 {
     if ((metadata->policy || metadata->state) && doc->intSubset)

@@ -277,6 +277,8 @@ vq_domain_join(VqDomain *domain, const xmlNode *root, VqProblems *problems)
     domain->policy = vq_policy_from_metadata(&metadata, problems);
     if (!domain->policy)
         return;
+    if (!metadata.state) /* else that was done before the expansion was taken out */
+        vq_iothreads_check(root, problems);
     for (guint i = 0; i < domain->devices->len; i++)
         join_device(&c, g_ptr_array_index(domain->devices, i));
     report_missing(&c);

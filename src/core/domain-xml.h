@@ -36,6 +36,9 @@ VqMetadata vq_metadata_find(const xmlNode *root);
  */
 void vq_metadata_check(const xmlDoc *doc, const VqMetadata *metadata, VqProblems *problems);
 
+/* That <iothreadids> has each id once, as libvirt demands too: all our counting rests on it. */
+void vq_iothreads_check(const xmlNode *root, VqProblems *problems);
+
 /* The device elements that are in VqDomain.devices, in the same order. Free with unref. */
 GPtrArray *vq_domain_device_nodes(const xmlNode *root);
 

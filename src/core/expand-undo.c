@@ -418,6 +418,7 @@ vq_expansion_undo(xmlNode *root, VqProblems *problems)
     undone->state = record ? vq_state_read(record, problems) : NULL;
     if (!undone->state)
         return undone;
+    vq_iothreads_check(root, problems);
     u.state = undone->state;
     u.referred = g_hash_table_new(NULL, NULL);
     collect_devices(&u);

@@ -226,8 +226,10 @@ read_contents(VqState *state, const xmlNode *node)
     for (const xmlNode *child = node->children; child; child = child->next) {
         bool disk = vq_xml_is(child, "disk", VQ_NS_STATE);
 
-        if (!disk && !vq_xml_is(child, "controller", VQ_NS_STATE))
+        if (child->type != XML_ELEMENT_NODE)
             continue;
+        if (!disk && !vq_xml_is(child, "controller", VQ_NS_STATE))
+            return "it has an unknown element";
         if (!read_device(state, child, disk ? VQ_DEVICE_DISK : VQ_DEVICE_CONTROLLER))
             return "one of its devices is damaged";
     }
