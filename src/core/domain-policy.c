@@ -267,6 +267,22 @@ check_totals(Check *c, unsigned line)
                         VQ_DEVICES_MAX);
 }
 
+/* libvirt refuses it as well; here it is a record that could not tell them apart. */
+static void
+check_names(Check *c)
+{
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+
+    for (guint i = 0; i < c->domain->devices->len; i++) {
+        const VqDevice *device = g_ptr_array_index(c->domain->devices, i);
+        g_autofree char *what = describe(device);
+
+        if (!g_hash_table_add(seen, device->name))
+            vq_problems_add(c->problems, device->line, VQ_ERROR_CONFLICT,
+                            "%s stands in the domain twice", what);
+    }
+}
+
 void
 vq_domain_join(VqDomain *domain, const xmlNode *root, VqProblems *problems)
 {
@@ -282,5 +298,6 @@ vq_domain_join(VqDomain *domain, const xmlNode *root, VqProblems *problems)
     for (guint i = 0; i < domain->devices->len; i++)
         join_device(&c, g_ptr_array_index(domain->devices, i));
     report_missing(&c);
+    check_names(&c);
     check_totals(&c, vq_xml_line(metadata.policy ? metadata.policy : metadata.nova));
 }
