@@ -72,6 +72,8 @@ vq_expand(const char *xml, gsize length, char **out, GError **error)
     vq_domain_join(domain, root, problems);
     if (!vq_problems_to_error(problems, error))
         return false;
+    if (!domain->policy && !domain->has_state)
+        return true;
     if (!vq_expansion_write(root, domain, undone, error))
         return false;
     return write_document(xml, length, doc, before, out, error);

@@ -151,6 +151,8 @@ test_not_ours(void)
         "<domain",
         "&#x",
         "<!DOCTYPE domain [<!ENTITY a 'b'>]><domain type='kvm'><name>&a;</name></domain>",
+        "<!DOCTYPE domain [<!ENTITY a 'b'>]><domain type='kvm'><metadata><x xmlns:v='" VQ_NS_POLICY
+        "'/></metadata><name>&a;</name></domain>",
         "<network>urn:virtqueued:</network>",
         "<domain type='kvm'><description>virtqueue:queues</description></domain>",
     };
