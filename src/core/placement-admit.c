@@ -16,11 +16,13 @@ typedef struct {
     bool shared;     /* there are shared threads: one core must be left for them */
 } Admission;
 
-/* A thread pinned by hand to a core of the pool that nobody else is pinned to: dedicated there. */
+/* A thread pinned by hand to PUs of one core, all in the pool, that nobody else is pinned to:
+ * dedicated there. */
 static bool
 is_fixed(const VqWork *work, const VqJob *job)
 {
-    return vq_job_held(job) && job->home >= 0 && work->slots[job->home].held == 1;
+    return vq_job_held(job) && job->home >= 0 && work->slots[job->home].held == 1 &&
+           vq_cpuset_subset(job->thread->current, work->slots[job->home].pus);
 }
 
 /* Cores with threads pinned by hand that are not anybody's own: shared threads find room there. */
@@ -47,9 +49,10 @@ count_free(const Admission *admission, bool keep_one)
     return free;
 }
 
-/* Whether shared threads would be left without any CPU at all. */
+/* Whether shared threads would be left without the room they need; cores that hand-pinned threads
+ * of @group take count too. */
 static bool
-leaves_nothing(const Admission *admission, const VqGroup *group)
+leaves_nothing(const Admission *admission, const VqGroup *group, bool keep_one)
 {
     const VqWork *work = admission->work;
     guint rooms = admission->available - admission->taken + count_blocked(work), takes = 0;
@@ -59,7 +62,7 @@ leaves_nothing(const Admission *admission, const VqGroup *group)
 
         takes += job->thread->class == VQ_PLACEMENT_DEDICATED;
     }
-    return vq_cpuset_empty(work->outside) && takes >= rooms;
+    return (keep_one || vq_cpuset_empty(work->outside)) && takes >= rooms;
 }
 
 /* Cores that @group needs besides those its hand-pinned threads are on; NULL or why it cannot be
@@ -123,7 +126,7 @@ try_group(Admission *admission, VqGroup *group)
     group->degraded = count_needed(admission->work, group, &needed);
     if (group->degraded)
         return;
-    if (needed <= free && !leaves_nothing(admission, group))
+    if (needed <= free && !leaves_nothing(admission, group, keep_one))
         take(admission, group, true);
     else
         group->degraded = vq_text_no_cores(admission->work, group, needed, free);
@@ -148,17 +151,23 @@ has_shared(const VqWork *work, const VqDomainJobs *domain)
     for (guint i = 0; i < domain->count; i++) {
         const VqJob *job = &work->jobs[domain->first + i];
 
-        if (job->thread->class != VQ_PLACEMENT_DEDICATED)
+        if (job->thread->class != VQ_PLACEMENT_DEDICATED && !vq_job_held(job))
             return true;
     }
     return false;
 }
 
+/* Whether a thread of @group is to share a core of the pool. */
 static bool
 wants_shared_room(const VqWork *work, const VqGroup *group)
 {
-    return group->required && !group->running && !group->dedicated && group->jobs->len > 0 &&
-           !vq_job_held(&work->jobs[g_array_index(group->jobs, guint, 0)]);
+    for (guint i = 0; i < group->jobs->len; i++) {
+        const VqJob *job = &work->jobs[g_array_index(group->jobs, guint, i)];
+
+        if (job->thread->class != VQ_PLACEMENT_DEDICATED && !vq_job_held(job))
+            return true;
+    }
+    return false;
 }
 
 /* Refuses the domain if one of its groups lacks what was required of it. */
@@ -229,7 +238,8 @@ shared_in_pool(const VqWork *work)
     for (guint i = 0; i < work->n_jobs; i++) {
         const VqJob *job = &work->jobs[i];
 
-        if (job->thread->running && job->thread->class == VQ_PLACEMENT_SHARED && job->home >= 0)
+        if (job->thread->running && !vq_job_held(job) && job->home >= 0 &&
+            job->thread->class == VQ_PLACEMENT_SHARED)
             return true;
     }
     return false;

@@ -14,6 +14,7 @@ typedef struct {
     int *on;           /* the core (index) each job is on now, -1 */
     guint *crowd;      /* jobs on each core */
     guint *owners;     /* of them, those that are to be dedicated */
+    bool *waited;      /* jobs that stepped aside once: never twice, so this ends */
     int *at;           /* the PU each job is on now, -1 unknown or several */
 } Sequence;
 
@@ -116,8 +117,9 @@ blocker_of(const Sequence *sequence, guint job)
     return job;
 }
 
-/* From one blocked job to the one that blocks it, until one comes up again: that is in a cycle. */
-static guint
+/* From one blocked job to the one that blocks it, until one comes up again: that is in a cycle.
+ * One that waits already will not do; its index in pending, -1 if there is nobody else. */
+static int
 find_cycle(const Sequence *sequence)
 {
     g_autofree bool *seen = g_new0(bool, sequence->work->n_jobs);
@@ -127,45 +129,66 @@ find_cycle(const Sequence *sequence)
         seen[job] = true;
         job = blocker_of(sequence, job);
     }
-    return job;
+    for (guint i = 0; i < sequence->pending->len; i++) {
+        if (g_array_index(sequence->pending, guint, i) == job && !sequence->waited[job])
+            return (int)i;
+    }
+    for (guint i = 0; i < sequence->pending->len; i++) {
+        if (!sequence->waited[g_array_index(sequence->pending, guint, i)])
+            return (int)i;
+    }
+    return -1;
 }
 
-/* A PU to wait on, its core in *@core; -1 if the machine has none. */
+/* The first PU of @set on whose core there is nobody, else no thread to be dedicated; -1. */
 static int
-find_spare(const Sequence *sequence, int *core)
+quiet_pu(const Sequence *sequence, const VqCpuset *set, bool empty)
+{
+    VQ_CPUSET_FOREACH (pu, set) {
+        int core = sequence->work->core_of[pu];
+
+        if (core >= 0 && (empty ? sequence->crowd[core] : sequence->owners[core]) == 0)
+            return pu;
+    }
+    return -1;
+}
+
+/* A PU to wait on; -1 if the machine has none. */
+static int
+find_spare(const Sequence *sequence)
 {
     const VqWork *work = sequence->work;
-    int shared = -1;
+    int pu = -1;
 
-    for (guint i = 0; i < work->n_slots; i++) {
-        int pu = vq_cpuset_next(work->slots[i].pus, 0);
-
-        *core = work->core_of[pu];
-        if (sequence->crowd[*core] == 0 && work->slots[i].held == 0)
-            return pu;
-        if (sequence->owners[*core] == 0)
-            shared = pu;
+    for (guint i = 0; pu < 0 && i < work->n_slots; i++) {
+        if (work->slots[i].held == 0)
+            pu = quiet_pu(sequence, work->slots[i].pus, true);
     }
-    if (!vq_cpuset_empty(work->outside)) {
-        int pu = vq_cpuset_next(work->outside, 0);
-
-        *core = work->core_of[pu];
-        return pu;
-    }
-    *core = shared >= 0 ? work->core_of[shared] : -1;
-    return shared;
+    if (pu < 0)
+        pu = quiet_pu(sequence, work->outside, false);
+    for (guint i = 0; pu < 0 && i < work->n_slots; i++)
+        pu = quiet_pu(sequence, work->slots[i].pus, false);
+    return pu;
 }
 
 /* Nothing can go: somebody in a cycle steps aside. */
 static void
 step_aside(Sequence *sequence)
 {
-    guint job = find_cycle(sequence);
-    int core = -1, target = target_core(sequence, job), pu = find_spare(sequence, &core);
-    const VqCore *to = g_ptr_array_index(sequence->work->input->topology->cores, target);
+    int index = find_cycle(sequence), pu = find_spare(sequence);
 
+    if (index < 0 || pu < 0) { /* no spare CPU on the whole machine */
+        finish(sequence, 0);
+        return;
+    }
+
+    guint job = g_array_index(sequence->pending, guint, index);
+    const VqCore *to =
+        g_ptr_array_index(sequence->work->input->topology->cores, target_core(sequence, job));
+
+    sequence->waited[job] = true;
     add_move(
-        sequence, job, core, pu,
+        sequence, job, sequence->work->core_of[pu], pu,
         g_strdup_printf("waits there until core %u is free, on its way in an exchange of cores",
                         to->logical));
 }
@@ -203,7 +226,8 @@ vq_work_order_moves(VqWork *work)
     g_autofree int *at = g_new(int, work->n_jobs + 1);
     g_autofree guint *crowd = g_new0(guint, work->n_cores + 1);
     g_autofree guint *owners = g_new0(guint, work->n_cores + 1);
-    Sequence sequence = {work, placed, pending, on, crowd, owners, at};
+    g_autofree bool *waited = g_new0(bool, work->n_jobs + 1);
+    Sequence sequence = {work, placed, pending, on, crowd, owners, waited, at};
 
     begin(&sequence);
     while (pending->len > 0) {

@@ -318,21 +318,25 @@ find_holders(VqWork *work)
         for (guint k = 0; group->holds && k < group->jobs->len; k++) {
             const VqJob *job = &work->jobs[g_array_index(group->jobs, guint, k)];
 
-            group->holds = job->home_core >= 0 && crowd[job->home_core] == 1;
+            group->holds = job->home_core >= 0 && crowd[job->home_core] == 1 &&
+                           (job->home < 0 || work->slots[job->home].held == vq_job_held(job));
         }
     }
 }
 
-/* More load than the pool's limit: now weights decide who gets how much. */
-static void
-weigh_claims(VqWork *work)
+/* More load than the pool's limit: now weights decide who gets how much. After admission, since
+ * who is refused brings no load. */
+void
+vq_work_weigh(VqWork *work)
 {
     gint64 room = 0, demand = 0;
 
     for (guint i = 0; i < work->n_slots; i++)
         room += work->limit * work->slots[i].capacity / VQ_CAPACITY_UNIT;
-    for (guint i = 0; i < work->n_jobs; i++)
-        demand += work->jobs[i].load;
+    for (guint i = 0; i < work->n_jobs; i++) {
+        if (!VQ_WORK_DOMAIN(work, work->jobs[i].domain)->required_refused)
+            demand += work->jobs[i].load;
+    }
     work->overloaded = demand > room;
     for (guint i = 0; i < work->n_jobs; i++) {
         VqJob *job = &work->jobs[i];
@@ -363,7 +367,6 @@ vq_work_new(const VqPlacementInput *input)
     make_groups(work);
     mark_held(work);
     find_holders(work);
-    weigh_claims(work);
     return work;
 }
 

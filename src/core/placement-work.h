@@ -5,6 +5,7 @@
  *
  *   prepare   machine and threads as arrays of numbers
  *   admit     which promises can be kept (counting only), who is refused
+ *   weigh     each thread's claim on a core
  *   dedicate  an optimal core for each dedicated thread
  *   share     level the others over the cores that are left
  *   write     the plan with its reasons; then its moves in a safe order
@@ -89,6 +90,7 @@ typedef struct {
 
 VqWork *vq_work_new(const VqPlacementInput *input);
 void vq_work_free(VqWork *work);
+void vq_work_weigh(VqWork *work);
 
 #define VQ_WORK_GROUP(work, i)  (&g_array_index((work)->groups, VqGroup, (i)))
 #define VQ_WORK_DOMAIN(work, i) (&g_array_index((work)->domains, VqDomainJobs, (i)))

@@ -16,6 +16,7 @@ vq_placement_compute(const VqPlacementInput *input)
     VqPlan *plan = NULL;
 
     vq_work_admit(work);
+    vq_work_weigh(work);
     vq_work_dedicate(work);
     vq_work_share(work);
     vq_work_write(work);

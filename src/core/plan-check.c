@@ -251,14 +251,17 @@ is_on(const VqCpuset *set, const VqCore *core)
     return !vq_cpuset_empty(set) && vq_cpuset_subset(set, core->pus);
 }
 
+/* Where two meet who both were there before us, the plan is not to blame: @before. */
 static bool
-check_entry(const Check *check, const GPtrArray *now, guint mover)
+check_entry(const Check *check, const GPtrArray *now, guint mover, const VqCpuset *before)
 {
     const VqPlaced *placed = g_ptr_array_index(check->plan->placements, mover);
     const VqCpuset *set = g_ptr_array_index(now, mover);
     const VqCore *core = core_of(check, vq_cpuset_next(set, 0));
 
-    for (guint i = 0; core && is_on(set, core) && i < now->len; i++) {
+    if (!core || !is_on(set, core) || is_on(before, core))
+        return true;
+    for (guint i = 0; i < now->len; i++) {
         const VqPlaced *other = g_ptr_array_index(check->plan->placements, i);
 
         if (i == mover || !is_on(g_ptr_array_index(now, i), core))
@@ -296,9 +299,10 @@ apply_move(const Check *check, GPtrArray *now, const VqMove *move)
     VqCpuset *target = move->to >= 0 ? vq_cpuset_new_single((unsigned)move->to)
                                      : vq_cpuset_copy(g_ptr_array_index(check->sets, (guint)index));
 
-    vq_cpuset_free(now->pdata[index]);
+    g_autoptr(VqCpuset) before = now->pdata[index];
+
     now->pdata[index] = target;
-    return check_entry(check, now, (guint)index);
+    return check_entry(check, now, (guint)index, before);
 }
 
 static bool
