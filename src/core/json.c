@@ -22,9 +22,10 @@ depth_of(const char *text, gsize length)
         else if (c == '"')
             quoted = !quoted;
         else if (!quoted && (c == '[' || c == '{'))
-            deepest = MAX(deepest, ++depth);
+            depth++;
         else if (!quoted && (c == ']' || c == '}') && depth > 0)
             depth--;
+        deepest = MAX(deepest, depth);
     }
     return deepest;
 }
@@ -60,12 +61,10 @@ vq_json_parse(const char *text, gssize length, const char *what, GError **error)
     if (!check_text(text, size, what, error))
         return NULL;
     if (!json_parser_load_from_data(parser, text, (gssize)size, &local)) {
-        const char *colon = strchr(local->message, ' ');
+        bool placed = g_str_has_prefix(local->message, "<data>:"); /* LINE:COLUMN: text */
 
-        /* "<data>:LINE:COLUMN: message" */
-        g_set_error(error, VQ_ERROR, VQ_ERROR_INVALID, "%s: line %u: %s", what,
-                    json_parser_get_current_line(parser),
-                    g_str_has_prefix(local->message, "<") && colon ? colon + 1 : local->message);
+        g_set_error(error, VQ_ERROR, VQ_ERROR_INVALID, "%s: %s%s", what, placed ? "line " : "",
+                    local->message + (placed ? strlen("<data>:") : 0));
         return NULL;
     }
 

@@ -233,7 +233,7 @@ vq_text_move(const VqWork *work, const VqJob *job)
     const VqSlot *from = &work->slots[job->home], *to = &work->slots[job->slot];
 
     if (from == to)
-        return g_strdup_printf("to one PU of core %u", to->core->logical);
+        return g_strdup_printf("to another PU of core %u", to->core->logical);
     if (from->node >= 0 && to->node >= 0 && job->device[to->node] < job->device[from->node])
         return g_strdup_printf("nearer to its device: distance %u instead of %u",
                                job->device[to->node], job->device[from->node]);
