@@ -27,10 +27,17 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlParserCtxt, xmlFreeParserCtxt)
 xmlDoc *
 vq_xml_parse(const char *text, gsize length, const char *what, GError **error)
 {
-    if (length > VQ_XML_SIZE_MAX) {
+    return vq_xml_parse_sized(text, length, VQ_XML_SIZE_MAX, what, error);
+}
+
+xmlDoc *
+vq_xml_parse_sized(const char *text, gsize length, gsize max, const char *what, GError **error)
+{
+    if (length > max) {
         g_set_error(error, VQ_ERROR, VQ_ERROR_LIMIT,
-                    "%s of %" G_GSIZE_FORMAT " bytes is above the limit of %d bytes", what, length,
-                    VQ_XML_SIZE_MAX);
+                    "%s of %" G_GSIZE_FORMAT " bytes is above the limit of %" G_GSIZE_FORMAT
+                    " bytes",
+                    what, length, max);
         return NULL;
     }
 

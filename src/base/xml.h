@@ -25,6 +25,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
  */
 xmlDoc *vq_xml_parse(const char *text, gsize length, const char *what, GError **error);
 
+/* The same with another limit than VQ_XML_SIZE_MAX, for machines' descriptions. */
+xmlDoc *vq_xml_parse_sized(const char *text, gsize length, gsize max, const char *what,
+                           GError **error);
+
 /* Whether @node is an element @name in namespace @ns (NULL: in no namespace). */
 bool vq_xml_is(const xmlNode *node, const char *name, const char *ns);
 

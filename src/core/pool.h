@@ -16,11 +16,15 @@ typedef struct {
 } VqPoolRequest;
 
 typedef struct {
-    VqCpuset *cpus; /* usable PUs of the pool, drained ones left out */
-    char *reason;   /* "configured", "isolated by the kernel", "25% of 16 cores: ...": for people */
+    VqCpuset *cpus;     /* usable PUs of the pool, drained ones left out; all drained: empty */
+    const char *source; /* "configured", "isolated" or "share": static text, for programs */
+    char *reason; /* "configured", "isolated by the kernel", "25% of 16 cores: ...": for people */
 } VqPool;
 
-/* Error VQ_ERROR_CONFLICT/INVALID: no usable CPU, or every core of the host. */
+/*
+ * Errors: VQ_ERROR_INVALID, a configured CPU is not usable, or none is given; VQ_ERROR_CONFLICT,
+ * all are; VQ_ERROR_LIMIT, the share; VQ_ERROR_UNSUPPORTED, the host has one core, so no pool.
+ */
 VqPool *vq_pool_choose(const VqTopology *topology, const VqPoolRequest *request, GError **error);
 void vq_pool_free(VqPool *pool);
 
