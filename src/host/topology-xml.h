@@ -4,8 +4,9 @@
 
 #include <glib.h>
 
-#define VQ_TOPOLOGY_XML_MAX (16 * 1024 * 1024) /* bytes; 1024 CPUs with all I/O take about 2 MiB   \
-                                                */
+#define VQ_TOPOLOGY_XML_MAX                                                                        \
+    (16 * 1024 * 1024) /* bytes; 1024 CPUs with all I/O take about 2 MiB                           \
+                        */
 
 /* The text of the regular file @path, with a final NUL; at most VQ_TOPOLOGY_XML_MAX bytes. */
 char *vq_topology_xml_read(const char *path, gsize *length, GError **error);
