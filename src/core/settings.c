@@ -48,7 +48,7 @@ const VqKeySpec vq_settings[] = {
     {VQ_GROUP_DAEMON, "reservation_seconds", VQ_KEY_INT, "30", 1, 3600, .unit = "seconds",
      .doc = "How long cores stay reserved for a domain that was admitted and has not yet been "
             "seen running."},
-    {VQ_GROUP_DAEMON, "poll_max_us", VQ_KEY_INT, "1000000", 32, 10000000, .unit = "microseconds",
+    {VQ_GROUP_DAEMON, "poll_max_us", VQ_KEY_INT, "1000000", 32, 2000000, .unit = "microseconds",
      .doc = "How long an I/O thread with polling='dedicated' on a core of its own polls before it "
             "sleeps (poll-max-ns of QEMU; QEMU's own default is 32 microseconds)."},
     {VQ_GROUP_DAEMON, "connections", VQ_KEY_INT, "64", 4, 1024,

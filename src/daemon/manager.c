@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/manager.h"
+
+#include "base/error.h"
+
+/* Weight of the newest measurement; three rounds to follow a change by 90 per cent. */
+#define LOAD_ALPHA 0.5
+
+static void
+guest_free(gpointer data)
+{
+    VqGuest *guest = data;
+
+    vq_seen_free(guest->seen);
+    g_free(guest);
+}
+
+static void
+reservation_free(gpointer data)
+{
+    VqReservation *reservation = data;
+
+    vq_domain_free(reservation->domain);
+    g_hash_table_unref(reservation->pins);
+    g_free(reservation);
+}
+
+static VqPool *
+choose_pool(const VqConfig *config, const VqTopology *topology, const VqCpuset *drained,
+            GError **error)
+{
+    const VqPoolRequest request = {
+        .cpus = config->pool_cpus, .share = config->pool_share, .drained = drained};
+
+    return vq_pool_choose(topology, &request, error);
+}
+
+VqManager *
+vq_manager_new(const VqConfig *config, VqTopology *topology, VqRecords *records, GError **error)
+{
+    VqManager *manager = g_new0(VqManager, 1);
+
+    manager->config = config;
+    manager->topology = topology;
+    manager->records = records;
+    manager->guests = g_ptr_array_new_with_free_func(guest_free);
+    manager->reservations = g_ptr_array_new_with_free_func(reservation_free);
+    manager->loads = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    manager->failures = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    manager->plan = vq_plan_new();
+    manager->pool = choose_pool(config, topology, records->drained, error);
+    if (manager->pool)
+        return manager;
+    vq_manager_free(manager);
+    return NULL;
+}
+
+void
+vq_manager_free(VqManager *manager)
+{
+    if (!manager)
+        return;
+    vq_topology_free(manager->topology);
+    vq_pool_free(manager->pool);
+    vq_records_free(manager->records);
+    g_ptr_array_unref(manager->guests);
+    g_ptr_array_unref(manager->reservations);
+    g_hash_table_unref(manager->loads);
+    g_hash_table_unref(manager->failures);
+    vq_plan_free(manager->plan);
+    g_free(manager);
+}
+
+bool
+vq_manager_configure(VqManager *manager, const VqConfig *config, VqTopology *topology,
+                     GError **error)
+{
+    const VqTopology *machine = topology ? topology : manager->topology;
+    VqPool *pool = choose_pool(config, machine, manager->records->drained, error);
+
+    if (!pool)
+        return false;
+    vq_pool_free(manager->pool);
+    manager->pool = pool;
+    manager->config = config;
+    if (topology && topology != manager->topology) {
+        vq_topology_free(manager->topology);
+        manager->topology = topology;
+    }
+    return true;
+}
+
+bool
+vq_manager_drain(VqManager *manager, const VqCpuset *cpus, GError **error)
+{
+    g_autoptr(VqCpuset) drained = cpus ? vq_cpuset_copy(cpus) : vq_cpuset_new();
+
+    if (cpus && !vq_cpuset_subset(cpus, manager->topology->usable)) {
+        g_autofree char *asked = vq_cpuset_format(cpus);
+        g_autofree char *usable = vq_cpuset_format(manager->topology->usable);
+
+        g_set_error(error, VQ_ERROR, VQ_ERROR_INVALID,
+                    "drain %s: not all of them are CPUs of this host (%s)", asked, usable);
+        return false;
+    }
+    if (cpus)
+        vq_cpuset_union(drained, manager->records->drained);
+
+    VqPool *pool = choose_pool(manager->config, manager->topology, drained, error);
+
+    if (!pool)
+        return false;
+    vq_pool_free(manager->pool);
+    manager->pool = pool;
+    vq_cpuset_free(manager->records->drained);
+    manager->records->drained = g_steal_pointer(&drained);
+    return true;
+}
+
+GHashTable *
+vq_manager_wanted(const VqManager *manager)
+{
+    GHashTable *wanted = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    GHashTableIter iter;
+    gpointer uuid;
+
+    g_hash_table_iter_init(&iter, manager->records->records);
+    while (g_hash_table_iter_next(&iter, &uuid, NULL))
+        g_hash_table_add(wanted, g_strdup(uuid));
+    return wanted;
+}
+
+bool
+vq_domain_is_called(const VqDomain *domain, const char *name_or_uuid)
+{
+    return g_str_equal(domain->name, name_or_uuid) ||
+           (domain->uuid && g_ascii_strcasecmp(domain->uuid, name_or_uuid) == 0);
+}
+
+VqGuest *
+vq_manager_find(const VqManager *manager, const char *domain)
+{
+    for (guint i = 0; i < manager->guests->len; i++) {
+        VqGuest *guest = g_ptr_array_index(manager->guests, i);
+
+        if (vq_domain_is_called(guest->seen->domain, domain))
+            return guest;
+    }
+    return NULL;
+}
+
+bool
+vq_guest_is_managed(const VqGuest *guest)
+{
+    return !guest->off && vq_domain_is_managed(guest->seen->domain);
+}
+
+static char *
+load_key(const VqDomain *domain, unsigned iothread)
+{
+    return g_strdup_printf("%s/%d/%u", domain->uuid, domain->id, iothread);
+}
+
+static void
+measure(GHashTable *loads, const char *key, const VqThreadTime *time, gint64 now_us)
+{
+    VqLoadSample *sample = g_hash_table_lookup(loads, key);
+
+    if (!sample || sample->tid != time->tid || time->cpu_ns < sample->cpu_ns) {
+        sample = g_new0(VqLoadSample, 1);
+        sample->share = -1;
+        g_hash_table_insert(loads, g_strdup(key), sample);
+    } else if (now_us - sample->time_us < G_USEC_PER_SEC / 2) {
+        return; /* too short to say anything: events come in bursts */
+    } else {
+        double share = (time->cpu_ns - sample->cpu_ns) / 1000.0 / (now_us - sample->time_us);
+
+        share = CLAMP(share, 0, 1);
+        sample->share =
+            sample->share < 0 ? share : LOAD_ALPHA * share + (1 - LOAD_ALPHA) * sample->share;
+    }
+    sample->tid = time->tid;
+    sample->cpu_ns = time->cpu_ns;
+    sample->time_us = now_us;
+}
+
+/* Measures all threads; what was known of threads that have ended is dropped. */
+static void
+update_loads(VqManager *manager, gint64 now_us)
+{
+    g_autoptr(GHashTable) alive = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    GHashTableIter iter;
+    gpointer key;
+
+    for (guint i = 0; i < manager->guests->len; i++) {
+        const VqSeen *seen = ((VqGuest *)g_ptr_array_index(manager->guests, i))->seen;
+
+        for (guint k = 0; k < seen->times->len; k++) {
+            const VqThreadTime *time = &g_array_index(seen->times, VqThreadTime, k);
+            char *name = load_key(seen->domain, time->iothread);
+
+            measure(manager->loads, name, time, now_us);
+            g_hash_table_add(alive, name);
+        }
+    }
+    g_hash_table_iter_init(&iter, manager->loads);
+    while (g_hash_table_iter_next(&iter, &key, NULL)) {
+        if (!g_hash_table_contains(alive, key))
+            g_hash_table_iter_remove(&iter);
+    }
+}
+
+static void
+add_guest(VqManager *manager, VqSeen *seen)
+{
+    VqGuest *guest = g_new0(VqGuest, 1);
+
+    guest->seen = seen;
+    guest->off =
+        manager->releasing || g_hash_table_contains(manager->records->off, seen->domain->uuid);
+    g_ptr_array_add(manager->guests, guest);
+}
+
+/* Domains that could not be read keep what was known of them, unless they were started anew. */
+static void
+keep_unread(VqManager *manager, GPtrArray *before, GPtrArray *unread)
+{
+    for (guint i = 0; i < before->len; i++) {
+        VqGuest *guest = g_ptr_array_index(before, i);
+        const char *uuid = guest->seen->domain->uuid;
+
+        if (g_ptr_array_find_with_equal_func(unread, uuid, g_str_equal, NULL))
+            add_guest(manager, g_steal_pointer(&guest->seen));
+    }
+}
+
+/* The reservation has become a running domain: what it was promised is known as ours. */
+static void
+consume_reservation(VqManager *manager, const VqDomain *domain)
+{
+    VqRecord *record = vq_records_find(manager->records, domain->uuid, -1);
+
+    if (record)
+        record->id = domain->id;
+    for (guint i = manager->reservations->len; i-- > 0;) {
+        const VqReservation *r = g_ptr_array_index(manager->reservations, i);
+
+        if (vq_domain_is_called(r->domain, r->domain->uuid ? domain->uuid : domain->name))
+            g_ptr_array_remove_index(manager->reservations, i);
+    }
+}
+
+/* Records of starts that are over; promises are kept, their domain may be starting right now. */
+static void
+drop_old_records(VqManager *manager)
+{
+    GHashTableIter iter;
+    gpointer value;
+
+    g_hash_table_iter_init(&iter, manager->records->records);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const VqRecord *record = value;
+        const VqGuest *guest = vq_manager_find(manager, record->uuid);
+
+        if (record->id >= 0 && (!guest || guest->seen->domain->id != record->id))
+            g_hash_table_iter_remove(&iter);
+    }
+}
+
+void
+vq_manager_see(VqManager *manager, VqObservation *observation, gint64 now_us)
+{
+    g_autoptr(GPtrArray) before = g_steal_pointer(&manager->guests);
+
+    manager->guests = g_ptr_array_new_with_free_func(guest_free);
+    for (guint i = 0; i < observation->domains->len; i++) {
+        add_guest(manager, g_ptr_array_index(observation->domains, i));
+        g_ptr_array_index(observation->domains, i) = NULL;
+    }
+    keep_unread(manager, before, observation->unread);
+    for (guint i = 0; i < manager->guests->len; i++) {
+        const VqGuest *guest = g_ptr_array_index(manager->guests, i);
+
+        consume_reservation(manager, guest->seen->domain);
+    }
+    vq_manager_expire(manager, now_us);
+    drop_old_records(manager);
+    update_loads(manager, observation->time_us);
+    manager->observed = true;
+}
+
+VqPinOrigin
+vq_manager_pin_origin(const VqManager *manager, const VqGuest *guest, VqTarget target,
+                      unsigned number, const VqCpuset *pin)
+{
+    const VqDomain *domain = guest->seen->domain;
+    const VqRecord *record = vq_records_find(manager->records, domain->uuid, domain->id);
+    const VqPinRecord *ours = vq_record_pin(record, target, number);
+    const VqCpuset *normal = guest->seen->live->default_cpus;
+
+    if (ours && pin && vq_pin_record_is_ours(ours, pin))
+        return VQ_PIN_OURS;
+    if (!pin || vq_cpuset_subset(manager->topology->usable, pin) ||
+        (normal && vq_cpuset_equal(normal, pin)))
+        return VQ_PIN_FREE;
+    return VQ_PIN_HAND;
+}
+
+static GArray *
+known_nodes(const VqDevice *device, gpointer data)
+{
+    const VqSeen *seen = data;
+    GArray *nodes = device->source ? g_hash_table_lookup(seen->device_nodes, device->source) : NULL;
+
+    return nodes ? g_array_ref(nodes) : NULL;
+}
+
+/* Puts in what is known of a running domain's thread: place, hand, load. */
+static void
+complete_thread(const VqManager *manager, const VqGuest *guest, VqThread *thread)
+{
+    const VqLiveThread *live = vq_live_thread(guest->seen->live, thread->iothread);
+    g_autofree char *key = load_key(guest->seen->domain, thread->iothread);
+    const VqLoadSample *sample = g_hash_table_lookup(manager->loads, key);
+    VqPinOrigin origin = vq_manager_pin_origin(manager, guest, VQ_TARGET_IOTHREAD, thread->iothread,
+                                               live ? live->pin : NULL);
+
+    thread->held = origin == VQ_PIN_HAND;
+    if (origin != VQ_PIN_FREE)
+        vq_cpuset_union(thread->current, live->pin);
+    if (!sample || sample->share < 0)
+        return;
+    thread->load = sample->share;
+    thread->load_source = live && live->has_poll && live->poll.max_ns > VQ_POLL_QEMU_MAX_NS
+                              ? "thread CPU time, polling included"
+                              : "thread CPU time";
+}
+
+static void
+add_guest_threads(const VqManager *manager, const VqGuest *guest, GPtrArray *threads)
+{
+    guint first = threads->len;
+
+    vq_placement_add_domain(threads, guest->seen->domain, manager->topology, known_nodes,
+                            guest->seen);
+    for (guint i = first; i < threads->len; i++)
+        complete_thread(manager, guest, g_ptr_array_index(threads, i));
+}
+
+static void
+add_reserved_threads(const VqManager *manager, const VqReservation *reservation, GPtrArray *threads)
+{
+    guint first = threads->len;
+
+    vq_placement_add_domain(threads, reservation->domain, manager->topology, NULL, NULL);
+    for (guint i = first; i < threads->len; i++) {
+        VqThread *thread = g_ptr_array_index(threads, i);
+        const char *pin =
+            g_hash_table_lookup(reservation->pins, GUINT_TO_POINTER(thread->iothread));
+        g_autoptr(VqCpuset) cpus = pin ? vq_cpuset_parse(pin, NULL) : NULL;
+
+        /* admitted is as good as running: its promise is not taken back */
+        thread->running = true;
+        if (cpus)
+            vq_cpuset_union(thread->current, cpus);
+    }
+}
+
+GPtrArray *
+vq_manager_threads(const VqManager *manager)
+{
+    GPtrArray *threads = g_ptr_array_new_with_free_func((GDestroyNotify)vq_thread_free);
+
+    for (guint i = 0; i < manager->guests->len; i++) {
+        const VqGuest *guest = g_ptr_array_index(manager->guests, i);
+
+        if (vq_guest_is_managed(guest))
+            add_guest_threads(manager, guest, threads);
+    }
+    for (guint i = 0; i < manager->reservations->len; i++)
+        add_reserved_threads(manager, g_ptr_array_index(manager->reservations, i), threads);
+    return threads;
+}
+
+VqPlan *
+vq_manager_place(const VqManager *manager, const GPtrArray *threads)
+{
+    const VqPlacementInput input = {.topology = manager->topology,
+                                    .pool = manager->pool->cpus,
+                                    .threads = threads,
+                                    .params = manager->config->placement};
+
+    return vq_placement_compute(&input);
+}
+
+VqPlan *
+vq_manager_compute(const VqManager *manager)
+{
+    g_autoptr(GPtrArray) threads = vq_manager_threads(manager);
+
+    return vq_manager_place(manager, threads);
+}
+
+/* The threads that are on CPUs of somebody's choice are taken over, and given back there. */
+static void
+take_hand_pins(VqManager *manager, const VqGuest *guest)
+{
+    const VqDomain *domain = guest->seen->domain;
+    VqRecord *record = vq_records_get(manager->records, domain->uuid, domain->name, domain->id);
+
+    for (guint i = 0; i < guest->seen->live->threads->len; i++) {
+        const VqLiveThread *t = g_ptr_array_index(guest->seen->live->threads, i);
+
+        if (vq_manager_pin_origin(manager, guest, VQ_TARGET_IOTHREAD, t->iothread, t->pin) !=
+            VQ_PIN_HAND)
+            continue;
+
+        g_autofree char *cpus = vq_cpuset_format(t->pin);
+        VqPinRecord *pin = vq_record_add_pin(record, VQ_TARGET_IOTHREAD, t->iothread, cpus);
+
+        g_free(pin->original);
+        g_free(pin->pinned);
+        pin->original = g_strdup(cpus);
+        pin->pinned = g_steal_pointer(&cpus);
+    }
+}
+
+bool
+vq_manager_set_managed(VqManager *manager, const char *domain, bool managed, GError **error)
+{
+    VqGuest *guest = vq_manager_find(manager, domain);
+
+    if (!guest) {
+        g_set_error(error, VQ_ERROR, VQ_ERROR_NOT_FOUND,
+                    "domain '%s': no running domain with declared queues has this name", domain);
+        return false;
+    }
+
+    const VqDomain *d = guest->seen->domain;
+
+    guest->off = !managed;
+    if (managed) {
+        g_hash_table_remove(manager->records->off, d->uuid);
+        take_hand_pins(manager, guest);
+    } else {
+        g_hash_table_replace(manager->records->off, g_strdup(d->uuid), g_strdup(d->name));
+    }
+    return true;
+}

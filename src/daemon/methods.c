@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The methods of org.virtqueued.Daemon1, one function each. */
+#include "daemon/server.h"
+
+#include "base/error.h"
+
+#include <string.h>
+
+static void
+answer_error(GDBusMethodInvocation *invocation, GError *error)
+{
+    g_dbus_method_invocation_take_error(invocation, error);
+}
+
+static void
+admit(const VqMethods *m, GVariant *args, GDBusMethodInvocation *invocation)
+{
+    g_autoptr(GVariant) pins = NULL, notes = NULL;
+    GError *error = NULL;
+    const char *xml;
+
+    g_variant_get(args, "(&s)", &xml);
+    if (!vq_manager_admit(m->manager, xml, g_get_monotonic_time(), &pins, &notes, &error)) {
+        g_message("not admitted: %s", error->message);
+        answer_error(invocation, error);
+        return;
+    }
+    vq_reconcile_save(m->reconcile, false);
+    g_dbus_method_invocation_return_value(invocation, g_variant_new("(@a(us)@as)", pins, notes));
+}
+
+static void
+withdraw(const VqMethods *m, GVariant *args, GDBusMethodInvocation *invocation)
+{
+    const char *domain;
+
+    g_variant_get(args, "(&s)", &domain);
+    vq_manager_withdraw(m->manager, domain);
+    vq_reconcile_save(m->reconcile, false);
+    g_dbus_method_invocation_return_value(invocation, NULL);
+}
+
+static void
+answer_dictionary(GDBusMethodInvocation *invocation, GVariant *dictionary, GError *error)
+{
+    if (dictionary)
+        g_dbus_method_invocation_return_value(invocation, g_variant_new("(@a{sv})", dictionary));
+    else
+        answer_error(invocation, error);
+}
+
+static void
+list(const VqMethods *m, GVariant *args, GDBusMethodInvocation *invocation)
+{
+    GError *error = NULL;
+    const char *domain;
+
+    g_variant_get(args, "(&s)", &domain);
+
+    GVariant *report = vq_manager_report(m->manager, domain, &error);
+
+    answer_dictionary(invocation, report, error);
+}
+
+static void
+why(const VqMethods *m, GVariant *args, GDBusMethodInvocation *invocation)
+{
+    GError *error = NULL;
+    const char *domain, *disk;
+    gint32 queue;
+
+    g_variant_get(args, "(&s&si)", &domain, &disk, &queue);
+
+    GVariant *answer = vq_manager_why(m->manager, domain, disk, queue, &error);
+
+    answer_dictionary(invocation, answer, error);
+}
+
+/* An answer that waits for a round. */
+typedef struct {
+    VqManager *manager;
+    GDBusMethodInvocation *invocation;
+    bool plan; /* answer with the plan */
+} Pending;
+
+static void
+on_round(const GError *error, gpointer data)
+{
+    g_autofree Pending *pending = data;
+
+    if (error)
+        answer_error(pending->invocation, g_error_copy(error));
+    else if (pending->plan)
+        answer_dictionary(pending->invocation, vq_plan_to_variant(pending->manager->plan), NULL);
+    else
+        g_dbus_method_invocation_return_value(pending->invocation, NULL);
+}
+
+static void
+answer_after_round(const VqMethods *m, GDBusMethodInvocation *invocation, bool plan)
+{
+    Pending *pending = g_new0(Pending, 1);
+
+    *pending = (Pending){m->manager, invocation, plan};
+    vq_reconcile_request(m->reconcile, on_round, pending);
+}
+
+static void
+rebalance(const VqMethods *m, GVariant *args, GDBusMethodInvocation *invocation)
+{
+    gboolean dry_run;
+
+    g_variant_get(args, "(b)", &dry_run);
+    if (!dry_run) {
+        answer_after_round(m, invocation, true);
+        return;
+    }
+
+    g_autoptr(VqPlan) plan = vq_manager_compute(m->manager);
+
+    answer_dictionary(invocation, vq_plan_to_variant(plan), NULL);
+}
+
+static void
+set_managed(const VqMethods *m, GVariant *args, GDBusMethodInvocation *invocation)
+{
+    GError *error = NULL;
+    const char *domain;
+    gboolean managed;
+
+    g_variant_get(args, "(&sb)", &domain, &managed);
+    if (!vq_manager_set_managed(m->manager, domain, managed, &error)) {
+        answer_error(invocation, error);
+        return;
+    }
+    g_message("%s: %s", domain, managed ? "taken again" : "handed back to plain libvirt");
+    vq_reconcile_save(m->reconcile, true);
+    answer_after_round(m, invocation, false);
+}
+
+static void
+drain(const VqMethods *m, GVariant *args, GDBusMethodInvocation *invocation)
+{
+    GError *error = NULL;
+    const char *text;
+    gboolean on;
+
+    g_variant_get(args, "(&sb)", &text, &on);
+
+    g_autoptr(VqCpuset) cpus = vq_cpuset_parse(text, &error);
+
+    if (!cpus || !vq_manager_drain(m->manager, on ? cpus : NULL, &error)) {
+        answer_error(invocation, error);
+        return;
+    }
+    g_message("pool: %s %s", on ? "drained of CPUs" : "whole again", on ? text : "");
+    vq_reconcile_save(m->reconcile, true);
+    answer_after_round(m, invocation, false);
+}
+
+static void
+status(const VqMethods *m, GVariant *args, GDBusMethodInvocation *invocation)
+{
+    g_autoptr(GVariant) known = g_variant_ref_sink(vq_manager_status(m->manager));
+    GVariantDict dict;
+
+    g_variant_dict_init(&dict, known);
+    g_variant_dict_insert(&dict, "libvirt-connected", "b", vq_reconcile_connected(m->reconcile));
+    g_variant_dict_insert(&dict, "rounds", "t", vq_reconcile_rounds(m->reconcile));
+    answer_dictionary(invocation, g_variant_dict_end(&dict), NULL);
+}
+
+static const struct {
+    const char *name;
+    void (*call)(const VqMethods *, GVariant *, GDBusMethodInvocation *);
+} methods_table[] = {
+    {"Admit", admit},         {"Withdraw", withdraw},      {"List", list},   {"Why", why},
+    {"Rebalance", rebalance}, {"SetManaged", set_managed}, {"Drain", drain}, {"Status", status},
+};
+
+void
+vq_methods_call(const VqMethods *methods, const char *method, GVariant *args,
+                GDBusMethodInvocation *invocation)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(methods_table); i++) {
+        if (g_str_equal(methods_table[i].name, method)) {
+            methods_table[i].call(methods, args, invocation);
+            return;
+        }
+    }
+    g_dbus_method_invocation_return_error(invocation, VQ_ERROR, VQ_ERROR_UNSUPPORTED,
+                                          "method '%s' is not known", method);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The loop: observe -> policy -> topology -> placement -> plan -> apply -> record. One round at a
+ * time; what happens meanwhile makes another one follow.
+ *
+ * Main thread only. The two calls that may block (observe, apply) are made in the one worker
+ * thread, on data handed over whole, so that the main thread answers at any time.
+ */
+#pragma once
+
+#include "daemon/manager.h"
+
+typedef struct _VqReconcile VqReconcile;
+
+/* When a round that began after the request has ended. @error: why it could not, or NULL. */
+typedef void (*VqRoundDone)(const GError *error, gpointer data);
+
+/* @state_path: file of the records. None of the arguments is taken. */
+VqReconcile *vq_reconcile_new(VqManager *manager, VqHypervisor *hypervisor, const char *state_path);
+/* Does not wait for a call that hangs: the worker is abandoned with what it holds. */
+void vq_reconcile_free(VqReconcile *reconcile);
+
+/* Something happened: a round as soon as possible. */
+void vq_reconcile_trigger(VqReconcile *reconcile);
+/* The same, and says when it is done. */
+void vq_reconcile_request(VqReconcile *reconcile, VqRoundDone done, gpointer data);
+/* Writes the records now. */
+void vq_reconcile_save(VqReconcile *reconcile, bool durable);
+
+bool vq_reconcile_connected(const VqReconcile *reconcile);
+guint64 vq_reconcile_rounds(const VqReconcile *reconcile);

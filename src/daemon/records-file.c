@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The state as a file: one GVariant in GLib's text form, which has a strict parser of its own and
+ * can be read by people.
+ */
+#include "base/error.h"
+#include "daemon/records.h"
+
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <string.h>
+
+#define FORMAT_VERSION 1
+
+/* version, boot id, drained, off (uuid, name), records (uuid, name, id, pins, polls) */
+#define PIN_TYPE   "(uussss)"
+#define POLL_TYPE  "(utuutuu)"
+#define STATE_TYPE "(ussa(ss)a(ssia" PIN_TYPE "a" POLL_TYPE "))"
+
+#define STATE_MAX (16 * 1024 * 1024)
+
+static GVariant *
+format_record(const VqRecord *record)
+{
+    GVariantBuilder pins, polls;
+
+    g_variant_builder_init(&pins, G_VARIANT_TYPE("a" PIN_TYPE));
+    for (guint i = 0; i < record->pins->len; i++) {
+        const VqPinRecord *p = g_ptr_array_index(record->pins, i);
+
+        g_variant_builder_add(&pins, PIN_TYPE, p->target, p->number, p->original, p->pinned,
+                              p->pending, p->promised);
+    }
+    g_variant_builder_init(&polls, G_VARIANT_TYPE("a" POLL_TYPE));
+    for (guint i = 0; i < record->polls->len; i++) {
+        const VqPollRecord *p = g_ptr_array_index(record->polls, i);
+
+        g_variant_builder_add(&polls, POLL_TYPE, p->iothread, p->original.max_ns, p->original.grow,
+                              p->original.shrink, p->set.max_ns, p->set.grow, p->set.shrink);
+    }
+    return g_variant_new("(ssia" PIN_TYPE "a" POLL_TYPE ")", record->uuid, record->name, record->id,
+                         &pins, &polls);
+}
+
+char *
+vq_records_format(const VqRecords *all, const char *boot_id)
+{
+    GVariantBuilder off, records;
+    GHashTableIter iter;
+    gpointer key, value;
+    g_autofree char *drained = vq_cpuset_format(all->drained);
+
+    g_variant_builder_init(&off, G_VARIANT_TYPE("a(ss)"));
+    g_hash_table_iter_init(&iter, all->off);
+    while (g_hash_table_iter_next(&iter, &key, &value))
+        g_variant_builder_add(&off, "(ss)", key, value);
+    g_variant_builder_init(&records, G_VARIANT_TYPE("a(ssia" PIN_TYPE "a" POLL_TYPE ")"));
+    g_hash_table_iter_init(&iter, all->records);
+    while (g_hash_table_iter_next(&iter, &key, &value))
+        g_variant_builder_add_value(&records, format_record(value));
+
+    g_autoptr(GVariant) whole = g_variant_ref_sink(
+        g_variant_new(STATE_TYPE, FORMAT_VERSION, boot_id, drained, &off, &records));
+    g_autofree char *text = g_variant_print(whole, TRUE);
+
+    return g_strconcat(text, "\n", NULL);
+}
+
+static void
+parse_pins(VqRecord *record, GVariantIter *iter)
+{
+    guint target, number;
+    const char *original, *pinned, *pending, *promised;
+
+    while (g_variant_iter_next(iter, "(uu&s&s&s&s)", &target, &number, &original, &pinned, &pending,
+                               &promised)) {
+        if (target > VQ_TARGET_EMULATOR || vq_record_pin(record, target, number))
+            continue;
+
+        VqPinRecord *pin = vq_record_add_pin(record, target, number, original);
+
+        g_free(pin->pinned);
+        g_free(pin->pending);
+        g_free(pin->promised);
+        pin->pinned = g_strdup(pinned);
+        pin->pending = g_strdup(pending);
+        pin->promised = g_strdup(promised);
+    }
+}
+
+static void
+parse_polls(VqRecord *record, GVariantIter *iter)
+{
+    VqPollRecord read;
+
+    while (g_variant_iter_next(iter, POLL_TYPE, &read.iothread, &read.original.max_ns,
+                               &read.original.grow, &read.original.shrink, &read.set.max_ns,
+                               &read.set.grow, &read.set.shrink))
+        vq_record_add_poll(record, read.iothread, read.original)->set = read.set;
+}
+
+static void
+parse_records(VqRecords *all, GVariantIter *iter)
+{
+    const char *uuid, *name;
+    gint32 id;
+    GVariantIter *pins, *polls;
+
+    while (g_variant_iter_next(iter, "(&s&sia" PIN_TYPE "a" POLL_TYPE ")", &uuid, &name, &id, &pins,
+                               &polls)) {
+        g_autoptr(GVariantIter) own_pins = pins;
+        g_autoptr(GVariantIter) own_polls = polls;
+        VqRecord *record = vq_records_get(all, uuid, name, id);
+
+        parse_pins(record, own_pins);
+        parse_polls(record, own_polls);
+    }
+}
+
+VqRecords *
+vq_records_parse(const char *text, const char *boot_id, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    g_autoptr(GVariant) whole =
+        g_variant_parse(G_VARIANT_TYPE(STATE_TYPE), text, NULL, NULL, &local);
+    g_autoptr(VqRecords) all = vq_records_new();
+    g_autoptr(GVariantIter) off = NULL, records = NULL;
+    const char *boot, *drained, *uuid, *name;
+    guint version;
+
+    if (!whole) {
+        g_set_error(error, VQ_ERROR, VQ_ERROR_INVALID, "state file is damaged: %s", local->message);
+        return NULL;
+    }
+    g_variant_get(whole, "(u&s&sa(ss)a(ssia" PIN_TYPE "a" POLL_TYPE "))", &version, &boot, &drained,
+                  &off, &records);
+    if (version != FORMAT_VERSION) {
+        g_set_error(error, VQ_ERROR, VQ_ERROR_UNSUPPORTED,
+                    "state file has version %u, this virtqueued reads version %d", version,
+                    FORMAT_VERSION);
+        return NULL;
+    }
+
+    g_autoptr(VqCpuset) cpus = vq_cpuset_parse(drained, error);
+
+    if (!cpus)
+        return NULL;
+    vq_cpuset_union(all->drained, cpus);
+    while (g_variant_iter_next(off, "(&s&s)", &uuid, &name))
+        g_hash_table_insert(all->off, g_strdup(uuid), g_strdup(name));
+    if (g_str_equal(boot, boot_id))
+        parse_records(all, records);
+    return g_steal_pointer(&all);
+}
+
+VqRecords *
+vq_records_load(const char *path, const char *boot_id, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    g_autofree char *text = NULL;
+    gsize length = 0;
+
+    if (!g_file_get_contents(path, &text, &length, &local)) {
+        if (g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+            return vq_records_new();
+        g_propagate_error(error, g_steal_pointer(&local));
+        return NULL;
+    }
+    if (length > STATE_MAX || strlen(text) != length) {
+        g_set_error(error, VQ_ERROR, VQ_ERROR_INVALID, "%s: state file is damaged", path);
+        return NULL;
+    }
+
+    VqRecords *all = vq_records_parse(text, boot_id, error);
+
+    if (!all)
+        g_prefix_error(error, "%s: ", path);
+    return all;
+}
+
+bool
+vq_records_save(const VqRecords *all, const char *path, const char *boot_id, bool durable,
+                GError **error)
+{
+    g_autofree char *text = vq_records_format(all, boot_id);
+    g_autofree char *temporary = NULL;
+
+    if (durable)
+        return g_file_set_contents_full(
+            path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0600,
+            error);
+    /* CONSISTENT would fsync; a rename alone is enough against anything but a power cut */
+    temporary = g_strconcat(path, ".new", NULL);
+    if (!g_file_set_contents_full(temporary, text, -1, G_FILE_SET_CONTENTS_NONE, 0600, error))
+        return false;
+    if (g_rename(temporary, path) == 0)
+        return true;
+    g_set_error(error, VQ_ERROR, VQ_ERROR_FAILED, "%s: cannot be replaced: %s", path,
+                g_strerror(errno));
+    return false;
+}
