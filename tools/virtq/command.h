@@ -64,5 +64,15 @@ bool vq_cmd_validate(VqTool *tool, const VqCommand *command, int argc, char **ar
 bool vq_cmd_expand(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 bool vq_cmd_collapse(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 /* Host and domains, through the daemon (live.c, draw.c) */
+bool vq_cmd_list(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
+bool vq_cmd_info(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
+bool vq_cmd_why(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
+bool vq_cmd_rebalance(VqTool *tool, const VqCommand *command, int argc, char **argv,
+                      GError **error);
+bool vq_cmd_off(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
+bool vq_cmd_on(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
+bool vq_cmd_drain(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
+bool vq_cmd_undrain(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
+bool vq_cmd_status(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 
 bool vq_cmd_help(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
