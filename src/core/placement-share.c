@@ -171,12 +171,27 @@ try_move(Level *level, VqJob *job)
     return found >= 0;
 }
 
+/* Between cores that differ in nothing but load, a swap can only help if the heavier thread is on
+ * the heavier core: most pairs are done with here. */
+static bool
+is_pointless(const VqWork *work, const VqJob *a, const VqJob *b)
+{
+    const VqSlot *s = &work->slots[a->slot], *t = &work->slots[b->slot];
+
+    if (s == t)
+        return true;
+    if (work->overloaded || s->cluster != t->cluster || s->node != t->node ||
+        s->capacity != t->capacity)
+        return false;
+    return s->claim >= t->claim ? a->claim <= b->claim : a->claim >= b->claim;
+}
+
 static bool
 try_swap(Level *level, VqJob *a, VqJob *b)
 {
     VqWork *work = level->work;
 
-    if (a->slot == b->slot)
+    if (is_pointless(work, a, b))
         return false;
 
     VqDelta delta = vq_delta_swap(work, a, b);

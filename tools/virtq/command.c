@@ -13,6 +13,8 @@ const VqCommand vq_commands[] = {
      1},
     {"collapse", "Offline", "FILE|-", "print domain XML with the expansion taken out",
      vq_cmd_collapse, 1, 1},
+    {"plan", "Offline", "DOMAIN.xml...", "show where threads would go and what would be refused",
+     vq_cmd_plan, 1, -1},
     {"list", "Domains", "", "where each queue is served", vq_cmd_list, 0, 0},
     {"info", "Domains", "DOMAIN", "the same for one domain, with its IOThreads' settings",
      vq_cmd_info, 1, 1},
