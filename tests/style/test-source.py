@@ -1,194 +1,154 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Rules that every source file keeps: the layers, lengths, no goto, licence lines, layout."""
+"""Layout and size of the source: clang-format, no goto, file and function lengths, licences."""
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-import tap  # noqa: E402
+import tree
+import tap
 
-SRCDIR = os.environ.get("VQ_SRCDIR") or os.path.realpath(
-    os.path.join(os.path.dirname(__file__), "..", ".."))
+FILE_MAX = 600
+FUNCTION_MAX = 80
+FUNCTION_LONG = 60  # reported, not refused
 
-# A directory is a layer; each may include only itself and what stands here.
-LAYERS = {
-    "base": set(),
-    "core": {"base"},
-    "host": {"core", "base"},
-    "protocol": {"core", "base"},
-    "daemon": {"host", "protocol", "core", "base"},
-    "driver": {"protocol", "core", "base"},
-    "tools": {"host", "protocol", "core", "base"},
-}
-# src/core is pure: none of these is seen in it.
-IMPURE = re.compile(r"\b(fopen|open|socket|g_file_\w+|g_get_monotonic_time|g_get_real_time|time"
-                    r"|clock_gettime|getenv|g_getenv|g_thread_\w+|pthread_\w+|g_log\w*|g_message"
-                    r"|g_warning|g_debug|g_info|g_print|g_printerr|printf|fprintf|puts)\s*\(")
-FILE_MAX = 600      # lines
-FUNCTION_MAX = 80   # lines; aim at 5..60
+LICENCES = {"LGPL-2.1-or-later", "GPL-2.0-or-later"}
+_SPDX = re.compile(r"^(?:/\*|//|#|<!--) ?SPDX-License-Identifier: ([\w.+-]+)(?: ?\*/| ?-->)?$")
 
 
-def sources():
-    """All files git knows, or without git all files, as paths relative to the source tree."""
-    try:
-        out = subprocess.run(["git", "-C", SRCDIR, "ls-files", "-co", "--exclude-standard"],
-                             capture_output=True, text=True, check=True).stdout.splitlines()
-        found = [f for f in out if os.path.isfile(os.path.join(SRCDIR, f))]
-        if found:
-            return found
-    except (OSError, subprocess.CalledProcessError):
-        pass
-    found = []
-    for top, dirs, files in os.walk(SRCDIR):
-        dirs[:] = [d for d in dirs if not d.startswith((".", "build", "__pycache__"))]
-        found += [os.path.relpath(os.path.join(top, f), SRCDIR) for f in files]
-    return found
+def code(*kinds):
+    """The project's own code; the QEMU series has QEMU's rules."""
+    return [p for p in tree.of_kind(*kinds) if not p.startswith("src/qemu/")]
 
 
-def read(path):
-    with open(os.path.join(SRCDIR, path), encoding="utf-8", errors="replace") as f:
-        return f.read()
+def check_goto(_path, text):
+    blank = tree.blank_c(text)
+    return [(tree.line_of(blank, m.start()), "goto") for m in re.finditer(r"\bgoto\b", blank)]
 
 
-def c_sources(*prefixes):
-    return [f for f in sources() if f.endswith((".c", ".h"))
-            and f.startswith(prefixes or ("src/", "tools/", "tests/"))]
+def check_file_length(_path, text):
+    count = text.count("\n")
+    return [(count, f"{count} lines, limit {FILE_MAX}")] if count > FILE_MAX else []
 
 
-def layer_of(path):
-    parts = path.split("/")
-    if parts[0] == "tools":
-        return "tools"
-    return parts[1] if parts[0] == "src" and len(parts) > 2 else None
+def check_function_length(_path, text):
+    return [(line, f"{name}() has {count} lines, limit {FUNCTION_MAX}")
+            for name, line, count in tree.functions(text) if count > FUNCTION_MAX]
 
 
-def layer_violations(path, text):
-    """What is wrong with the includes of a file in the tree."""
-    layer = layer_of(path)
-    allowed = LAYERS.get(layer)
-    if allowed is None:
+def check_spdx(path, text):
+    lines = text.split("\n", 2)
+    first = 1 if lines[0].startswith("#!") else 0
+    match = _SPDX.match(lines[first]) if len(lines) > first else None
+    if not match:
+        return [(first + 1, "no SPDX-License-Identifier line")]
+    if match.group(1) not in LICENCES:
+        return [(first + 1, f"unknown licence {match.group(1)}")]
+    if not (tree.ROOT / "LICENSES" / (match.group(1) + ".txt")).exists():
+        return [(first + 1, f"LICENSES/{match.group(1)}.txt is missing")]
+    return []
+
+
+def check_white_space(_path, text):
+    out = [(n, "white space at the end of the line")
+           for n, line in enumerate(text.split("\n"), 1) if line != line.rstrip()]
+    if text and not text.endswith("\n"):
+        out.append((text.count("\n") + 1, "no newline at the end of the file"))
+    return out
+
+
+def clang_format(text):
+    done = subprocess.run(["clang-format", f"--style=file:{tree.ROOT / '.clang-format'}"],
+                          input=text, capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout
+
+
+def need_clang_format():
+    if not shutil.which("clang-format"):
+        raise tap.Skip("clang-format is not installed")
+    version = subprocess.run(["clang-format", "--version"], capture_output=True, text=True,
+                             check=True, timeout=20).stdout
+    if " version 14." not in version:
+        raise tap.Skip("the layout is that of clang-format 14, here is" + version.strip()[-20:])
+
+
+def check_layout(_path, text):
+    formatted = clang_format(text)
+    if formatted == text:
         return []
-    found = []
-    for number, line in enumerate(text.splitlines(), 1):
-        match = re.match(r'\s*#\s*include\s*"([\w.-]+)/', line)
-        if match and match.group(1) in LAYERS and match.group(1) not in allowed | {layer}:
-            found.append(f"{path}:{number}: {layer} must not include {match.group(1)}")
-        if re.match(r'\s*#\s*include\s*"\.\./', line):
-            found.append(f"{path}:{number}: include by layer, not by ../")
-    return found
-
-
-def strip_comments_and_strings(text):
-    text = re.sub(r"/\*.*?\*/", lambda m: re.sub(r"[^\n]", " ", m.group(0)), text, flags=re.S)
-    text = re.sub(r"//[^\n]*", "", text)
-    return re.sub(r'"(?:\\.|[^"\\\n])*"', '""', text)
-
-
-def functions(text):
-    """(name, first line, lines) of each function; the layout of .clang-format makes it simple: the
-    body's braces stand in the first column."""
-    lines = text.splitlines()
-    start = None
-    for number, line in enumerate(lines):
-        if line == "{":
-            start = number
-        elif line == "}" and start is not None:
-            head = next((lines[i] for i in range(start - 1, -1, -1)
-                         if re.match(r"\w+\(|\w[\w ]*\*?\w+\(", lines[i])), "?")
-            yield re.sub(r"\(.*", "", head), start + 1, number - start + 1
-            start = None
-
-
-def none(found):
-    if found:
-        raise AssertionError("\n".join(found))
+    pairs = zip(text.split("\n"), formatted.split("\n"))
+    line = next((n for n, (a, b) in enumerate(pairs, 1) if a != b), text.count("\n"))
+    return [(line, "not as clang-format 14 lays it out (clang-format -i FILE)")]
 
 
 @tap.test
-def layers_include_only_what_is_below_them():
-    none([v for f in c_sources("src/", "tools/") for v in layer_violations(f, read(f))])
-
-
-@tap.test
-def the_layer_rule_catches_a_violation():
-    tap.equal(len(layer_violations("src/core/x.c", '#include "host/libvirt.h"\n')), 1)
-    tap.equal(len(layer_violations("src/base/x.c", '#include "core/plan.h"\n')), 1)
-    tap.equal(len(layer_violations("src/driver/x.c", '#  include "daemon/state.h"\n')), 1)
-    tap.equal(len(layer_violations("tools/virtq/x.c", '#include "driver/module.h"\n')), 1)
-    tap.equal(len(layer_violations("src/core/x.c", '#include "../host/libvirt.h"\n')), 1)
-    tap.equal(layer_violations("src/daemon/x.c", '#include "core/plan.h"\n#include "state.h"\n'),
-              [])
-
-
-@tap.test
-def core_is_pure():
-    found = []
-    for f in c_sources("src/core/"):
-        text = strip_comments_and_strings(read(f))
-        for number, line in enumerate(text.splitlines(), 1):
-            if IMPURE.search(line):
-                found.append(f"{f}:{number}: {line.strip()}")
-    none(found)
+def c_code_is_laid_out_by_clang_format():
+    need_clang_format()
+    tree.expect_none(check_layout, code("c"))
 
 
 @tap.test
 def no_goto():
-    none([f"{f}: goto" for f in c_sources()
-          if re.search(r"\bgoto\b", strip_comments_and_strings(read(f)))])
+    tree.expect_none(check_goto, code("c"))
 
 
 @tap.test
-def licence_lines():
-    found = []
-    for f in sources():
-        known = f.endswith((".c", ".h", ".py", ".sh", ".in")) or (
-            f.startswith(("tools/", ".ci/")) and os.access(os.path.join(SRCDIR, f), os.X_OK))
-        if known and "SPDX-License-Identifier: " not in "\n".join(read(f).splitlines()[:3]):
-            found.append(f"{f}: no SPDX-License-Identifier in the first lines")
-    none(found)
+def files_are_not_long():
+    names = code("c", "python", "shell")
+    tree.expect_none(check_file_length, names)
+    longest = sorted(((tree.read(n).count("\n"), n) for n in names), reverse=True)[:3]
+    tap.diag("\n".join(f"{count} lines: {name}" for count, name in longest))
 
 
 @tap.test
-def lengths():
-    found = []
-    longest_file = longest_function = (0, "")
-    for f in c_sources():
-        text = read(f)
-        count = len(text.splitlines())
-        longest_file = max(longest_file, (count, f))
-        if count > FILE_MAX:
-            found.append(f"{f}: {count} lines, the limit is {FILE_MAX}")
-        for name, line, length in functions(text) if f.endswith(".c") else ():
-            longest_function = max(longest_function, (length, f"{f}:{line} {name}"))
-            if length > FUNCTION_MAX:
-                found.append(f"{f}:{line}: {name} has {length} lines, the limit is {FUNCTION_MAX}")
-    tap.diag(f"longest file: {longest_file[1]}, {longest_file[0]} lines")
-    tap.diag(f"longest function: {longest_function[1]}, {longest_function[0]} lines")
-    none(found)
+def functions_are_not_long():
+    names = code("c")
+    tree.expect_none(check_function_length, names)
+    every = sorted(((count, f"{n}:{line} {f}()") for n in names
+                    for f, line, count in tree.functions(tree.read(n))), reverse=True)
+    assert len(every) > 50, f"only {len(every)} functions seen"
+    tap.diag("\n".join(f"{c} lines: {f}" for i, (c, f) in enumerate(every)
+                       if i < 3 or c > FUNCTION_LONG))
 
 
 @tap.test
-def the_length_rule_sees_functions():
-    text = "static int\nshort_one(int a)\n{\n    return a;\n}\n\nint\nother(void)\n{\n}\n"
-    tap.equal([(n, l) for n, _, l in functions(text)], [("short_one", 3), ("other", 2)])
+def code_names_its_licence():
+    tree.expect_none(check_spdx, code("c", "python", "shell"))
 
 
 @tap.test
-def layout_is_clang_format_14():
-    tool = shutil.which("clang-format-14") or shutil.which("clang-format")
-    version = subprocess.run([tool, "--version"], capture_output=True, text=True,
-                             check=True).stdout if tool else "none"
-    if " version 14." not in version:
-        raise tap.Skip(f"needs clang-format 14, here is {version.strip()}")
-    files = [os.path.join(SRCDIR, f) for f in c_sources()]
-    result = subprocess.run([tool, "--dry-run", "--Werror"] + files, capture_output=True,
-                            text=True, check=False)
-    found = sorted(set(re.findall(r"^([^:\n]+):\d+:\d+: error", result.stderr, flags=re.M)))
-    none([f"{os.path.relpath(f, SRCDIR)}: run clang-format -i" for f in found])
+def no_trailing_white_space():
+    suffixes = (".c", ".h", ".py", ".sh", ".md", ".rst", ".build", ".options", ".rng", ".in")
+    tree.expect_none(check_white_space, [p for p in tree.paths() if p.endswith(suffixes)
+                                         and not p.startswith(("src/qemu/", "tests/data/"))])
+
+
+@tap.test
+def planted_faults_are_found():
+    body = "/* SPDX-License-Identifier: LGPL-2.1-or-later */\nint\nf(int a)\n{\n%s}\n"
+    for check, text in [
+        (check_goto, body % "    goto out;\n"),
+        (check_file_length, "\n" * (FILE_MAX + 1)),
+        (check_function_length, body % ("    g();\n" * FUNCTION_MAX)),
+        (check_spdx, "int x;\n"),
+        (check_spdx, "#!/bin/sh\necho\n"),
+        (check_spdx, "/* SPDX-License-Identifier: MIT */\n"),
+        (check_white_space, "a \n"),
+        (check_white_space, "a"),
+    ]:
+        assert len(check("src/core/x.c", text)) == 1, (check, text[:60])
+    fine = body % '    x = "goto"; /* goto */\n'
+    for check in check_goto, check_file_length, check_function_length, check_spdx:
+        tap.equal(check("src/core/x.c", fine), [], str(check))
+    tap.equal(list(tree.functions(fine)), [("f", 3, 4)], "functions")
+
+
+@tap.test
+def planted_layout_is_found():
+    need_clang_format()
+    assert check_layout("x.c", "int   x;\n")
+    tap.equal(check_layout("x.c", "int x;\n"), [])
 
 
 tap.main()
