@@ -301,7 +301,7 @@ text_pool(const VqWork *work)
 
     if (!cpus || !*cpus)
         return g_strdup("the pool is empty");
-    return g_strdup_printf("the pool %s has %u core%s", cpus, work->n_slots,
+    return g_strdup_printf("the pool (CPU %s) has %u core%s", cpus, work->n_slots,
                            work->n_slots == 1 ? "" : "s");
 }
 

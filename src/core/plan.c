@@ -2,6 +2,8 @@
 /* The plan as a value and as JSON text; plan-variant.c has its form as data. */
 #include "core/plan.h"
 
+#include "base/cpuset.h"
+
 #include "core/json.h"
 
 static void
@@ -147,4 +149,14 @@ vq_plan_from_json(const char *text, gssize length, GError **error)
     }
     g_variant_ref_sink(variant);
     return vq_plan_from_variant(variant, error);
+}
+
+char *
+vq_queues_text(const GArray *queues)
+{
+    g_autoptr(VqCpuset) set = vq_cpuset_new();
+
+    for (guint i = 0; i < queues->len; i++)
+        vq_cpuset_add(set, g_array_index(queues, unsigned, i));
+    return vq_cpuset_format(set);
 }

@@ -64,6 +64,9 @@ VqPlaced *vq_plan_find(const VqPlan *plan, const char *domain, const char *disk,
 /* The first refusal of @domain, or NULL. */
 const VqRefused *vq_plan_refusal(const VqPlan *plan, const char *domain);
 
+/* The numbers of @queues (of unsigned) as "0-3,8". Free with g_free(). */
+char *vq_queues_text(const GArray *queues);
+
 /*
  * As a{sv} with "version", "placements", "refused" and "moves", keys as in the JSON of the
  * documentation: the D-Bus and the JSON form are the same data. Floating reference.

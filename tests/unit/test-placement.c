@@ -115,10 +115,11 @@ test_refused(void)
     g_autoptr(VqPlan) plan = compute(&test->input);
 
     g_assert_cmpuint(plan->placements->len, ==, 2);
-    g_assert_cmpstr(vq_plan_refusal(plan, "vm2")->reason, ==,
-                    "disk 'vda' of 'vm2' needs 4 cores of its own; the pool 2-5,10-13 has 4 cores, "
-                    "1 free (2 taken by vm1/vda, 1 kept for shared threads): add cores to the "
-                    "pool, or use placement='shared'");
+    g_assert_cmpstr(
+        vq_plan_refusal(plan, "vm2")->reason, ==,
+        "disk 'vda' of 'vm2' needs 4 cores of its own; the pool (CPU 2-5,10-13) has 4 cores, "
+        "1 free (2 taken by vm1/vda, 1 kept for shared threads): add cores to the "
+        "pool, or use placement='shared'");
 }
 
 static void

@@ -64,6 +64,7 @@ bool vq_cmd_validate(VqTool *tool, const VqCommand *command, int argc, char **ar
 bool vq_cmd_expand(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 bool vq_cmd_collapse(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 bool vq_cmd_plan(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
+bool vq_cmd_draw(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 /* Host and domains, through the daemon (live.c, draw.c) */
 bool vq_cmd_list(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 bool vq_cmd_info(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);

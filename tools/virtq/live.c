@@ -32,20 +32,10 @@ order(const VqTool *tool, const char *method, GVariant *args, GError **error)
     return reply != NULL;
 }
 
-static char *
-queue_list(const GArray *queues)
-{
-    g_autoptr(VqCpuset) set = vq_cpuset_new();
-
-    for (guint i = 0; i < queues->len; i++)
-        vq_cpuset_add(set, g_array_index(queues, unsigned, i));
-    return vq_cpuset_format(set);
-}
-
 static void
 add_row(VqTable *table, const VqPlaced *p)
 {
-    g_autofree char *queues = queue_list(p->queues);
+    g_autofree char *queues = vq_queues_text(p->queues);
     g_autofree char *thread = g_strdup_printf("%u", p->iothread);
     g_autofree char *load = g_str_equal(p->load_source ? p->load_source : "default", "default")
                                 ? NULL

@@ -12,22 +12,11 @@ number_or_dash(int number)
     return number < 0 ? g_strdup("-") : g_strdup_printf("%d", number);
 }
 
-/* "0-3,8", as cpusets are written. */
-static char *
-text_of_queues(const GArray *queues)
-{
-    g_autoptr(VqCpuset) set = vq_cpuset_new();
-
-    for (guint i = 0; i < queues->len; i++)
-        vq_cpuset_add(set, g_array_index(queues, unsigned, i));
-    return vq_cpuset_format(set);
-}
-
 static void
 add_row(VqTable *table, const VqPlaced *placed)
 {
     g_autofree char *iothread = g_strdup_printf("%u", placed->iothread);
-    g_autofree char *queues = text_of_queues(placed->queues);
+    g_autofree char *queues = vq_queues_text(placed->queues);
     g_autofree char *core = number_or_dash(placed->core);
     g_autofree char *node = number_or_dash(placed->node);
     g_autofree char *load = g_strdup_printf("%.2f", placed->load);
