@@ -84,6 +84,20 @@ go_without(const VqDomain *domain, const char *required, const GError *reason, G
     return true;
 }
 
+/* What was degraded: one note per thread, often all the same. */
+static void
+warn_notes(const Start *start)
+{
+    const GPtrArray *notes = start->admission->notes;
+
+    for (guint i = 0; i < notes->len; i++) {
+        const char *note = g_ptr_array_index(notes, i);
+
+        if (i == 0 || !g_str_equal(note, g_ptr_array_index(notes, i - 1)))
+            vq_warn("domain '%s': %s", start->name, note);
+    }
+}
+
 /* Asks for the domain of @xml (expanded), if it declares anything. False: do not start it. */
 static bool
 start_prepare(Start *start, const char *xml, GError **error)
@@ -107,9 +121,7 @@ start_prepare(Start *start, const char *xml, GError **error)
     if (!start->admission)
         return go_without(domain, required, reason, error);
     start->name = g_strdup(domain->name);
-    for (guint i = 0; i < start->admission->notes->len; i++)
-        vq_warn("domain '%s': %s", domain->name,
-                (const char *)g_ptr_array_index(start->admission->notes, i));
+    warn_notes(start);
     return true;
 }
 

@@ -3,6 +3,7 @@
 talking garbage. A scripted peer stands in for the daemon only where a real one would not do."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -160,6 +161,44 @@ def many_starts_while_the_daemon_hangs(bed):
 def our_lines(xml):
     """Those that the expansion writes; stock libvirt changes an alias or two over a restart."""
     return [l for l in xml.splitlines() if any(w in l for w in ("iothread", "queue", "vq"))]
+
+
+@tap.test
+def daemon_admits_and_pins(bed):
+    bed.start_daemon()
+    bed.define(bed.domain("vm1", policy=POLICY))
+    bed.virsh("start", "vm1", "--paused")
+    pins = bed.iothread_affinities("vm1")  # no waiting: they hold when virsh start returns
+    placed = {p["iothread"]: str(p["cpu"]) for p in bed.virtq_json("list")["placements"]}
+    tap.equal(pins, placed, "CPUs of the I/O threads")
+    bed.define(bed.domain("vm2", policy=REQUIRED, targets=("vda",)).replace(
+        "queues='2'", "queues='1024'"))
+    error = tap.fails(beds.CommandError, bed.virsh, "start", "vm2").stderr
+    tap.contains(error, "resource busy: virtqueued: domain 'vm2' is not started")
+    tap.equal(bed.virsh("domstate", "vm2").strip(), "shut off")
+
+
+@tap.test
+def failed_start_gives_the_cores_back(bed):
+    bed.define(bed.domain("vm3", policy=POLICY).replace("vm3-vda.img", "none.img"))
+    error = tap.fails(beds.CommandError, bed.virsh, "start", "vm3").stderr
+    tap.contains(error, "none.img': No such file or directory")
+    tap.lacks(bed.virtq("list"), "vm3", "the plan")
+
+
+@tap.test
+def daemon_stopped(bed):
+    bed.define(bed.domain("vm4", policy=POLICY))
+    bed.daemon.send_signal(signal.SIGSTOP)
+    try:
+        took = start_timed(bed, "vm4")
+    finally:
+        bed.daemon.send_signal(signal.SIGCONT)
+    tap.diag(f"start beside a stopped daemon: {took:.3f} s")
+    if took > 2:
+        raise AssertionError(f"start took {took:.3f} s")
+    bed.stop_daemon()
+    bed.destroy_all()
 
 
 @tap.test
