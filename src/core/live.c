@@ -104,8 +104,7 @@ read_threads(VqLive *live, const xmlNode *root)
             !vq_live_thread(live, id))
             read_poll(add_thread(live, id), node);
     }
-    if (!vq_parse_uint(count_text, THREADS_MAX, &count))
-        return;
+    vq_parse_uint(count_text, THREADS_MAX, &count);
     for (id = 1; live->threads->len < count; id++) {
         if (!vq_live_thread(live, id))
             add_thread(live, id);

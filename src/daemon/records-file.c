@@ -117,12 +117,21 @@ parse_records(VqRecords *all, GVariantIter *iter)
     }
 }
 
+/* GVariant's parser takes it for granted that its input is UTF-8. */
+static GVariant *
+parse_text(const char *text, GError **error)
+{
+    if (g_utf8_validate(text, -1, NULL))
+        return g_variant_parse(G_VARIANT_TYPE(STATE_TYPE), text, NULL, NULL, error);
+    g_set_error(error, VQ_ERROR, VQ_ERROR_INVALID, "not UTF-8 text");
+    return NULL;
+}
+
 VqRecords *
 vq_records_parse(const char *text, const char *boot_id, GError **error)
 {
     g_autoptr(GError) local = NULL;
-    g_autoptr(GVariant) whole =
-        g_variant_parse(G_VARIANT_TYPE(STATE_TYPE), text, NULL, NULL, &local);
+    g_autoptr(GVariant) whole = parse_text(text, &local);
     g_autoptr(VqRecords) all = vq_records_new();
     g_autoptr(GVariantIter) off = NULL, records = NULL;
     const char *boot, *drained, *uuid, *name;
