@@ -198,12 +198,18 @@ undo_all(Daemon *daemon, GError **error)
     return true;
 }
 
+/* After a round that hangs in the worker all that it may still use is left to the process' end. */
 static void
 stop(Daemon *daemon)
 {
     vq_server_free(daemon->server);
-    vq_reconcile_free(daemon->reconcile);
     g_main_loop_unref(daemon->loop);
+    if (!vq_reconcile_free(daemon->reconcile))
+        return;
+    if (daemon->hypervisor)
+        daemon->hypervisor->free(daemon->hypervisor);
+    vq_manager_free(daemon->manager);
+    vq_config_free(daemon->config);
 }
 
 static bool
@@ -237,6 +243,10 @@ run(int argc, char **argv, GError **error)
         start(&daemon, error) && (o.undo_all ? undo_all(&daemon, error) : serve(&daemon, error));
 
     stop(&daemon);
+    g_free(o.config);
+    g_free(o.socket);
+    g_free(o.state_dir);
+    g_free(o.uri);
     return ok;
 }
 

@@ -311,16 +311,15 @@ vq_reconcile_new(VqManager *manager, VqHypervisor *hypervisor, const char *state
     return self;
 }
 
-void
+bool
 vq_reconcile_free(VqReconcile *self)
 {
     if (!self)
-        return;
+        return true;
     g_clear_handle_id(&self->timer, g_source_remove);
     self->hypervisor->changed = NULL;
     if (self->running)
-        return; /* the worker may hang in a call and still come back to us: the process ends anyway
-                 */
+        return false;
     g_thread_pool_free(self->worker, TRUE, TRUE);
     g_hash_table_unref(self->reported);
     g_array_unref(self->waiters);
@@ -329,4 +328,5 @@ vq_reconcile_free(VqReconcile *self)
     g_free(self->online);
     g_free(self->saved);
     g_free(self);
+    return true;
 }

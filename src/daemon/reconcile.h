@@ -17,8 +17,8 @@ typedef void (*VqRoundDone)(const GError *error, gpointer data);
 
 /* @state_path: file of the records. None of the arguments is taken. */
 VqReconcile *vq_reconcile_new(VqManager *manager, VqHypervisor *hypervisor, const char *state_path);
-/* Does not wait for a call that hangs: the worker is abandoned with what it holds. */
-void vq_reconcile_free(VqReconcile *reconcile);
+/* Does not wait for a call that hangs: false if the worker is in one and still uses everything. */
+bool vq_reconcile_free(VqReconcile *reconcile);
 
 /* Something happened: a round as soon as possible. */
 void vq_reconcile_trigger(VqReconcile *reconcile);
