@@ -71,6 +71,8 @@ static void
 append_answer(const VqPlan *plan, const char *domain, GHashTable *promise, GVariantBuilder *pins,
               GVariantBuilder *notes)
 {
+    const char *last = NULL;
+
     for (guint i = 0; i < plan->placements->len; i++) {
         const VqPlaced *p = g_ptr_array_index(plan->placements, i);
 
@@ -78,21 +80,23 @@ append_answer(const VqPlan *plan, const char *domain, GHashTable *promise, GVari
             continue;
         g_hash_table_insert(promise, GUINT_TO_POINTER(p->iothread), g_strdup(p->cpus));
         g_variant_builder_add(pins, "(us)", p->iothread, p->cpus);
-        if (p->degraded)
-            g_variant_builder_add(notes, "s", p->degraded);
+        /* all threads of a device are degraded alike: said once */
+        if (p->degraded && g_strcmp0(p->degraded, last) != 0)
+            g_variant_builder_add(notes, "s", last = p->degraded);
     }
 }
 
 /* Takes @domain. */
 static void
-reserve(VqManager *manager, VqDomain *domain, const char *xml, const VqPlan *plan, gint64 now_us,
-        GVariant **pins, GVariant **notes)
+reserve(VqManager *manager, VqDomain *domain, GHashTable *device_nodes, const char *xml,
+        const VqPlan *plan, gint64 now_us, GVariant **pins, GVariant **notes)
 {
     VqReservation *reservation = g_new0(VqReservation, 1);
     GVariantBuilder pin_list, note_list;
     g_autoptr(VqLive) live = vq_live_read(xml, strlen(xml), NULL);
 
     reservation->domain = domain;
+    reservation->device_nodes = g_hash_table_ref(device_nodes);
     reservation->pins = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     reservation->expires_us =
         now_us + manager->config->reservation_seconds * (gint64)G_USEC_PER_SEC;
@@ -114,8 +118,8 @@ answer_nothing(GVariant **pins, GVariant **notes)
 }
 
 bool
-vq_manager_admit(VqManager *manager, const char *xml, gint64 now_us, GVariant **pins,
-                 GVariant **notes, GError **error)
+vq_manager_admit(VqManager *manager, const char *xml, GHashTable *device_nodes, gint64 now_us,
+                 GVariant **pins, GVariant **notes, GError **error)
 {
     g_autoptr(VqDomain) domain = read_candidate(xml, error);
 
@@ -139,16 +143,17 @@ vq_manager_admit(VqManager *manager, const char *xml, gint64 now_us, GVariant **
 
     g_autoptr(GPtrArray) threads = vq_manager_threads(manager);
 
-    vq_placement_add_domain(threads, domain, manager->topology, NULL, NULL);
+    vq_placement_add_domain(threads, domain, manager->topology, vq_manager_known_nodes,
+                            device_nodes);
 
     g_autoptr(VqPlan) plan = vq_manager_place(manager, threads);
     const VqRefused *refused = vq_plan_refusal(plan, domain->name);
 
     if (refused) {
-        g_set_error(error, VQ_ERROR, VQ_ERROR_REFUSED, "%s: %s", domain->name, refused->reason);
+        g_set_error(error, VQ_ERROR, VQ_ERROR_REFUSED, "%s", refused->reason);
         return false;
     }
-    reserve(manager, g_steal_pointer(&domain), xml, plan, now_us, pins, notes);
+    reserve(manager, g_steal_pointer(&domain), device_nodes, xml, plan, now_us, pins, notes);
     return true;
 }
 

@@ -22,6 +22,7 @@ reservation_free(gpointer data)
 
     vq_domain_free(reservation->domain);
     g_hash_table_unref(reservation->pins);
+    g_hash_table_unref(reservation->device_nodes);
     g_free(reservation);
 }
 
@@ -306,11 +307,10 @@ vq_manager_pin_origin(const VqManager *manager, const VqGuest *guest, VqTarget t
     return VQ_PIN_HAND;
 }
 
-static GArray *
-known_nodes(const VqDevice *device, gpointer data)
+GArray *
+vq_manager_known_nodes(const VqDevice *device, gpointer device_nodes)
 {
-    const VqSeen *seen = data;
-    GArray *nodes = device->source ? g_hash_table_lookup(seen->device_nodes, device->source) : NULL;
+    GArray *nodes = device->source ? g_hash_table_lookup(device_nodes, device->source) : NULL;
 
     return nodes ? g_array_ref(nodes) : NULL;
 }
@@ -341,8 +341,8 @@ add_guest_threads(const VqManager *manager, const VqGuest *guest, GPtrArray *thr
 {
     guint first = threads->len;
 
-    vq_placement_add_domain(threads, guest->seen->domain, manager->topology, known_nodes,
-                            guest->seen);
+    vq_placement_add_domain(threads, guest->seen->domain, manager->topology, vq_manager_known_nodes,
+                            guest->seen->device_nodes);
     for (guint i = first; i < threads->len; i++)
         complete_thread(manager, guest, g_ptr_array_index(threads, i));
 }
@@ -352,7 +352,8 @@ add_reserved_threads(const VqManager *manager, const VqReservation *reservation,
 {
     guint first = threads->len;
 
-    vq_placement_add_domain(threads, reservation->domain, manager->topology, NULL, NULL);
+    vq_placement_add_domain(threads, reservation->domain, manager->topology, vq_manager_known_nodes,
+                            reservation->device_nodes);
     for (guint i = first; i < threads->len; i++) {
         VqThread *thread = g_ptr_array_index(threads, i);
         const char *pin =

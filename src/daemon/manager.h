@@ -23,7 +23,8 @@ typedef struct {
 /* A domain that was admitted and has not been seen running. */
 typedef struct {
     VqDomain *domain;
-    GHashTable *pins; /* IOThread id -> cpuset (char *): the promise */
+    GHashTable *pins;         /* IOThread id -> cpuset (char *): the promise */
+    GHashTable *device_nodes; /* as in VqSeen */
     gint64 expires_us;
 } VqReservation;
 
@@ -75,11 +76,14 @@ void vq_manager_see(VqManager *manager, VqObservation *observation, gint64 now_u
 VqPlan *vq_manager_compute(const VqManager *manager);
 
 /*
- * Admission of a domain that is about to start. @pins (a(us)) and @notes (as) as in the interface's
- * description. Error VQ_ERROR_REFUSED, or UNAVAILABLE while libvirt was never seen.
+ * Admission of a domain that is about to start. @device_nodes: source path -> GArray of unsigned,
+ * the NUMA nodes of its devices as far as they are known. @pins (a(us)) and @notes (as) as in the
+ * interface's description. Error VQ_ERROR_REFUSED, or UNAVAILABLE while libvirt was never seen.
  */
-bool vq_manager_admit(VqManager *manager, const char *xml, gint64 now_us, GVariant **pins,
-                      GVariant **notes, GError **error);
+bool vq_manager_admit(VqManager *manager, const char *xml, GHashTable *device_nodes, gint64 now_us,
+                      GVariant **pins, GVariant **notes, GError **error);
+/* A VqDeviceNodesFunc over such a table. */
+GArray *vq_manager_known_nodes(const VqDevice *device, gpointer device_nodes);
 /* By name or UUID; unknown ones are no error. */
 void vq_manager_withdraw(VqManager *manager, const char *domain);
 

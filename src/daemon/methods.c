@@ -12,21 +12,98 @@ answer_error(GDBusMethodInvocation *invocation, GError *error)
     g_dbus_method_invocation_take_error(invocation, error);
 }
 
+/*
+ * Where the devices of a domain hang is read in a thread: the file system of an image may not
+ * answer, and whoever asks for admission waits for some 200 ms only. After this time the domain is
+ * admitted without that knowledge.
+ */
+#define DEVICES_TIMEOUT_MS 100
+
+/* One admission: owned by the lookup's task and, while it waits, by the timer. */
+typedef struct {
+    VqManager *manager;
+    VqReconcile *reconcile;
+    GDBusMethodInvocation *invocation; /* NULL once answered */
+    char *xml;
+    guint timer; /* 0 once it fired or is not needed any more */
+} Admission;
+
 static void
-admit(const VqMethods *m, GVariant *args, GDBusMethodInvocation *invocation)
+admission_free(gpointer data)
 {
+    Admission *admission = data;
+
+    g_free(admission->xml);
+    g_free(admission);
+}
+
+static void
+answer_admission(Admission *admission, GHashTable *device_nodes)
+{
+    GDBusMethodInvocation *invocation = g_steal_pointer(&admission->invocation);
     g_autoptr(GVariant) pins = NULL, notes = NULL;
     GError *error = NULL;
-    const char *xml;
 
-    g_variant_get(args, "(&s)", &xml);
-    if (!vq_manager_admit(m->manager, xml, g_get_monotonic_time(), &pins, &notes, &error)) {
+    if (!vq_manager_admit(admission->manager, admission->xml, device_nodes, g_get_monotonic_time(),
+                          &pins, &notes, &error)) {
         g_message("not admitted: %s", error->message);
         answer_error(invocation, error);
         return;
     }
-    vq_reconcile_save(m->reconcile, false);
+    vq_reconcile_save(admission->reconcile, false);
     g_dbus_method_invocation_return_value(invocation, g_variant_new("(@a(us)@as)", pins, notes));
+}
+
+static gboolean
+on_devices_timeout(gpointer data)
+{
+    Admission *admission = data;
+    g_autoptr(GHashTable) unknown = vq_device_nodes_new();
+
+    admission->timer = 0;
+    answer_admission(admission, unknown);
+    return G_SOURCE_REMOVE;
+}
+
+/* Runs in a thread of GLib's pool; has the XML and nothing else of ours. */
+static void
+look_up_devices(GTask *task, gpointer source, gpointer task_data, GCancellable *cancellable)
+{
+    g_autoptr(GHashTable) device_nodes = vq_device_nodes_new();
+    g_autoptr(VqProblems) problems = vq_problems_new();
+    const Admission *admission = task_data;
+    g_autoptr(VqDomain) domain =
+        vq_domain_read(admission->xml, strlen(admission->xml), problems, NULL);
+
+    if (domain)
+        vq_device_nodes_look_up(device_nodes, domain);
+    g_task_return_pointer(task, g_steal_pointer(&device_nodes), (GDestroyNotify)g_hash_table_unref);
+}
+
+static void
+on_devices(GObject *source, GAsyncResult *result, gpointer data)
+{
+    Admission *admission = g_task_get_task_data(G_TASK(result));
+    g_autoptr(GHashTable) device_nodes = g_task_propagate_pointer(G_TASK(result), NULL);
+
+    if (!admission->invocation)
+        return;
+    g_clear_handle_id(&admission->timer, g_source_remove);
+    answer_admission(admission, device_nodes);
+}
+
+static void
+admit(const VqMethods *m, GVariant *args, GDBusMethodInvocation *invocation)
+{
+    g_autoptr(GTask) task = g_task_new(NULL, NULL, on_devices, NULL);
+    Admission *admission = g_new0(Admission, 1);
+
+    *admission =
+        (Admission){.manager = m->manager, .reconcile = m->reconcile, .invocation = invocation};
+    g_variant_get(args, "(s)", &admission->xml);
+    admission->timer = g_timeout_add(DEVICES_TIMEOUT_MS, on_devices_timeout, admission);
+    g_task_set_task_data(task, admission, admission_free);
+    g_task_run_in_thread(task, look_up_devices);
 }
 
 static void
@@ -165,7 +242,7 @@ status(const VqMethods *m, GVariant *args, GDBusMethodInvocation *invocation)
     GVariantDict dict;
 
     g_variant_dict_init(&dict, known);
-    g_variant_dict_insert(&dict, "libvirt-connected", "b", vq_reconcile_connected(m->reconcile));
+    g_variant_dict_insert(&dict, "libvirt_connected", "b", vq_reconcile_connected(m->reconcile));
     g_variant_dict_insert(&dict, "rounds", "t", vq_reconcile_rounds(m->reconcile));
     answer_dictionary(invocation, g_variant_dict_end(&dict), NULL);
 }

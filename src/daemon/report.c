@@ -29,13 +29,13 @@ report_thread(const VqManager *manager, const VqGuest *guest, const VqLiveThread
     g_variant_dict_init(&dict, NULL);
     g_variant_dict_insert(&dict, "iothread", "u", live->iothread);
     add_text(&dict, "pin", pin);
-    g_variant_dict_insert(&dict, "pinned-by", "s", origin_name(origin));
-    g_variant_dict_insert(&dict, "poll-max-ns", "t", live->poll.max_ns);
+    g_variant_dict_insert(&dict, "pinned_by", "s", origin_name(origin));
+    g_variant_dict_insert(&dict, "poll_max_ns", "t", live->poll.max_ns);
     for (guint i = 0; i < guest->seen->times->len; i++) {
         const VqThreadTime *time = &g_array_index(guest->seen->times, VqThreadTime, i);
 
         if (time->iothread == live->iothread)
-            g_variant_dict_insert(&dict, "cpu-time-ns", "t", time->cpu_ns);
+            g_variant_dict_insert(&dict, "cpu_time_ns", "t", time->cpu_ns);
     }
     return g_variant_dict_end(&dict);
 }
@@ -59,7 +59,7 @@ report_guest(const VqManager *manager, const VqGuest *guest)
     g_variant_dict_insert(&dict, "id", "i", domain->id);
     g_variant_dict_insert(&dict, "managed", "b", vq_guest_is_managed(guest));
     add_text(&dict, "problems", guest->seen->problems);
-    add_text(&dict, "emulator-pin", emulator);
+    add_text(&dict, "emulator_pin", emulator);
     g_variant_dict_insert_value(&dict, "iothreads", g_variant_builder_end(&threads));
     return g_variant_dict_end(&dict);
 }
@@ -226,7 +226,7 @@ vq_manager_why(const VqManager *manager, const char *domain, const char *disk, i
     add_text(&dict, "reason", placed->reason);
     add_text(&dict, "degraded", placed->degraded);
     add_text(&dict, "alternative", placed->alternative);
-    g_variant_dict_insert_value(&dict, "shares-core-with", neighbours(plan, placed));
+    g_variant_dict_insert_value(&dict, "shares_core_with", neighbours(plan, placed));
     return g_variant_dict_end(&dict);
 }
 
@@ -246,11 +246,11 @@ vq_manager_status(const VqManager *manager)
         g_variant_builder_add(&failures, "s", text);
     g_variant_dict_init(&dict, NULL);
     g_variant_dict_insert(&dict, "version", "i", 1);
-    g_variant_dict_insert(&dict, "daemon-version", "s", VQ_VERSION);
-    g_variant_dict_insert(&dict, "libvirt-uri", "s", manager->config->uri);
+    g_variant_dict_insert(&dict, "daemon_version", "s", VQ_VERSION);
+    g_variant_dict_insert(&dict, "libvirt_uri", "s", manager->config->uri);
     g_variant_dict_insert(&dict, "observed", "b", manager->observed);
     g_variant_dict_insert(&dict, "pool", "s", pool);
-    g_variant_dict_insert(&dict, "pool-reason", "s", manager->pool->reason);
+    g_variant_dict_insert(&dict, "pool_reason", "s", manager->pool->reason);
     g_variant_dict_insert(&dict, "drained", "s", drained);
     g_variant_dict_insert(&dict, "domains", "u", manager->guests->len);
     g_variant_dict_insert(&dict, "reservations", "u", manager->reservations->len);

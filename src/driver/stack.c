@@ -110,7 +110,9 @@ static bool
 read_settings(const char *file, GError **error)
 {
     /* Kept for the life of the process: vq_admit_settings points into it. */
-    VqKeyFile *settings = vq_key_file_load(vq_settings, file, VQ_GROUP_DRIVER, error);
+    static VqKeyFile *settings;
+
+    settings = vq_key_file_load(vq_settings, file, VQ_GROUP_DRIVER, error);
 
     if (!settings && error && g_error_matches(*error, VQ_ERROR, VQ_ERROR_NOT_FOUND)) {
         g_clear_error(error);

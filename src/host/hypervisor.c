@@ -1,6 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "host/hypervisor.h"
 
+#include "host/topology.h"
+
+GHashTable *
+vq_device_nodes_new(void)
+{
+    return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_array_unref);
+}
+
+void
+vq_device_nodes_look_up(GHashTable *device_nodes, const VqDomain *domain)
+{
+    for (guint i = 0; i < domain->devices->len; i++) {
+        const VqDevice *device = g_ptr_array_index(domain->devices, i);
+
+        if (device->source && device->policy &&
+            !g_hash_table_contains(device_nodes, device->source))
+            g_hash_table_insert(device_nodes, g_strdup(device->source),
+                                vq_host_block_nodes("/", device->source));
+    }
+}
+
 VqSeen *
 vq_seen_new(VqDomain *domain, VqLive *live)
 {
@@ -9,8 +30,7 @@ vq_seen_new(VqDomain *domain, VqLive *live)
     seen->domain = domain;
     seen->live = live;
     seen->times = g_array_new(FALSE, TRUE, sizeof(VqThreadTime));
-    seen->device_nodes =
-        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_array_unref);
+    seen->device_nodes = vq_device_nodes_new();
     return seen;
 }
 

@@ -73,6 +73,11 @@ VqObservation *vq_observation_new(void);
 void vq_observation_free(VqObservation *observation);
 VqSeen *vq_seen_new(VqDomain *domain, VqLive *live); /* both taken */
 void vq_seen_free(VqSeen *seen);
+
+/* A table as in VqSeen; and what is behind the sources of @domain's declared disks put into it,
+ * which may wait for a slow file system. */
+GHashTable *vq_device_nodes_new(void);
+void vq_device_nodes_look_up(GHashTable *device_nodes, const VqDomain *domain);
 VqAction *vq_action_new(const VqDomain *domain, VqTarget target, unsigned number);
 void vq_action_free(VqAction *action);
 

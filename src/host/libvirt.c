@@ -159,20 +159,6 @@ ensure_connected(VqLibvirt *self, GError **error)
     return false;
 }
 
-/* NUMA nodes of the devices behind the disks; may wait for a slow file system. */
-static void
-look_up_devices(VqSeen *seen)
-{
-    for (guint i = 0; i < seen->domain->devices->len; i++) {
-        const VqDevice *device = g_ptr_array_index(seen->domain->devices, i);
-
-        if (device->source && device->policy &&
-            !g_hash_table_contains(seen->device_nodes, device->source))
-            g_hash_table_insert(seen->device_nodes, g_strdup(device->source),
-                                vq_host_block_nodes("/", device->source));
-    }
-}
-
 static void
 read_times(VqLibvirt *self, VqSeen *seen)
 {
@@ -231,7 +217,7 @@ see_domain(VqLibvirt *self, VqObservation *observation, GHashTable *wanted, virD
 
     if (!vq_problems_to_error(problems, &text))
         seen->problems = g_strdup(text->message);
-    look_up_devices(seen);
+    vq_device_nodes_look_up(seen->device_nodes, seen->domain);
     read_times(self, seen);
     return seen;
 }

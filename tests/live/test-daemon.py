@@ -98,7 +98,7 @@ def a_missing_pin_is_put_back(b):
 @tap.test
 def restarting_libvirtd_loses_no_pin(b):
     b.restart_libvirtd(kill=True)
-    tap.wait_until(lambda: b.virtq_json("status")["libvirt-connected"], 20, "connection again")
+    tap.wait_until(lambda: b.virtq_json("status")["libvirt_connected"], 20, "connection again")
     pinned(b, "early", str(POOL))
     tap.equal(poll_max(b, "early"), 1000000000)
     b.virsh("iothreadpin", "early", "1", ALL)
@@ -219,10 +219,10 @@ def a_stopped_libvirtd_delays_no_answer(b):
         assert time.monotonic() - start < 1, "virtq list waits for libvirtd"
         b.libvirtd.kill()
         b.libvirtd.wait()
-        tap.wait_until(lambda: not b.virtq_json("status")["libvirt-connected"], 20, "noticed")
+        tap.wait_until(lambda: not b.virtq_json("status")["libvirt_connected"], 20, "noticed")
     finally:
         b.start_libvirtd()
-    tap.wait_until(lambda: b.virtq_json("status")["libvirt-connected"], 20, "connection again")
+    tap.wait_until(lambda: b.virtq_json("status")["libvirt_connected"], 20, "connection again")
     pinned(b, "early", str(POOL))
 
 
@@ -250,9 +250,9 @@ def virtq_says_that_the_daemon_is_not_there(b):
 def the_daemon_waits_for_a_libvirtd_that_is_not_there(b):
     b.stop_libvirtd()
     b.start_daemon("-v")
-    tap.equal(b.virtq_json("status")["libvirt-connected"], False)
+    tap.equal(b.virtq_json("status")["libvirt_connected"], False)
     b.start_libvirtd()
-    tap.wait_until(lambda: b.virtq_json("status")["libvirt-connected"], 20, "connection")
+    tap.wait_until(lambda: b.virtq_json("status")["libvirt_connected"], 20, "connection")
     pinned(b, "early", str(POOL))
 
 

@@ -206,7 +206,8 @@ admit(Rounds *bed, const char *name, unsigned queues, const char *policy, GVaria
     guest.polls = g_hash_table_new(g_str_hash, g_str_equal);
 
     g_autofree char *xml = rounds_xml(&guest);
-    bool ok = vq_manager_admit(bed->manager, xml, bed->now, pins, &notes, error);
+    g_autoptr(GHashTable) nodes = g_hash_table_new(g_str_hash, g_str_equal);
+    bool ok = vq_manager_admit(bed->manager, xml, nodes, bed->now, pins, &notes, error);
 
     g_hash_table_unref(guest.pins);
     g_hash_table_unref(guest.polls);

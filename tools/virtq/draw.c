@@ -54,7 +54,7 @@ ask_pool(const VqTool *tool, GError **error)
     const char *cpus = "", *reason = "";
 
     g_variant_lookup(status, "pool", "&s", &cpus);
-    g_variant_lookup(status, "pool-reason", "&s", &reason);
+    g_variant_lookup(status, "pool_reason", "&s", &reason);
     pool->reason = g_strdup(reason);
     pool->cpus = vq_cpuset_parse(cpus, error);
     if (!pool->cpus)

@@ -146,10 +146,10 @@ print_threads(GVariant *domain)
 
         g_variant_lookup(thread, "iothread", "u", &id);
         g_variant_lookup(thread, "pin", "&s", &pin);
-        g_variant_lookup(thread, "pinned-by", "&s", &by);
-        g_variant_lookup(thread, "poll-max-ns", "t", &poll);
+        g_variant_lookup(thread, "pinned_by", "&s", &by);
+        g_variant_lookup(thread, "poll_max_ns", "t", &poll);
 
-        bool has_time = g_variant_lookup(thread, "cpu-time-ns", "t", &time);
+        bool has_time = g_variant_lookup(thread, "cpu_time_ns", "t", &time);
         g_autofree char *id_text = g_strdup_printf("%u", id);
         g_autofree char *poll_text = g_strdup_printf("%" G_GUINT64_FORMAT, poll);
         g_autofree char *time_text = has_time ? g_strdup_printf("%.2f", time / 1e9) : NULL;
@@ -226,7 +226,7 @@ print_why(GVariant *answer)
     print_text(answer, "reason", "reason:");
     print_text(answer, "degraded", "degraded:");
     print_text(answer, "alternative", "next best:");
-    if (g_variant_lookup(answer, "shares-core-with", "^a&s", &others)) {
+    if (g_variant_lookup(answer, "shares_core_with", "^a&s", &others)) {
         for (guint i = 0; others[i]; i++)
             printf("%-13s %s\n", i == 0 ? "shares with:" : "", others[i]);
     }
