@@ -10,7 +10,7 @@
 static bool
 contains(const char *xml, gsize length, const char *needle)
 {
-    return memmem(xml, length, needle, strlen(needle)) != NULL;
+    return xml && memmem(xml, length, needle, strlen(needle)) != NULL;
 }
 
 bool

@@ -18,7 +18,7 @@ read_document(const char *xml, gsize length, bool *concerned, GError **error)
 {
     g_autoptr(xmlDoc) doc = NULL;
     g_autoptr(GError) local = NULL;
-    bool names_policy = memmem(xml, length, VQ_NS_POLICY, strlen(VQ_NS_POLICY)) != NULL;
+    bool names_policy = xml && memmem(xml, length, VQ_NS_POLICY, strlen(VQ_NS_POLICY)) != NULL;
     xmlNode *root;
     VqMetadata metadata;
 
