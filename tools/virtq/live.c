@@ -52,6 +52,7 @@ print_plan(const VqPlan *plan)
 {
     g_autoptr(VqTable) table =
         vq_table_new("Domain", "Disk", "Queues", "IOThread", "CPU", "Class", "Load", NULL);
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
 
     for (guint i = 0; i < plan->placements->len; i++)
         add_row(table, g_ptr_array_index(plan->placements, i));
@@ -59,8 +60,9 @@ print_plan(const VqPlan *plan)
     for (guint i = 0; i < plan->placements->len; i++) {
         const VqPlaced *p = g_ptr_array_index(plan->placements, i);
 
-        if (p->degraded)
-            printf("\n%s/%s IOThread %u: %s\n", p->domain, p->disk, p->iothread, p->degraded);
+        /* once for each text: all threads of a device are degraded together */
+        if (p->degraded && g_hash_table_add(seen, p->degraded))
+            printf("\n%s/%s: %s\n", p->domain, p->disk, p->degraded);
     }
 }
 
