@@ -8,10 +8,12 @@ dedicated IOThread."""
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
@@ -207,6 +209,22 @@ def domains_that_come_and_go_fast_harm_nobody(b):
         b.virsh("destroy", "second")
     pinned(b, "early", str(POOL))
     tap.equal(b.virtq_json("status")["domains"], 1)
+
+
+@tap.test
+def others_than_root_are_denied(b):
+    """Also where an administrator opened the socket's file to all."""
+    path = bed.config_paths(b.builddir)["VQ_SOCKET"]
+    with tempfile.TemporaryDirectory() as scratch:
+        os.chmod(scratch, 0o755)
+        copy = shutil.copy(b.virtq_path, scratch)
+        virtq = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", copy, "list"]
+        b.run(["chmod", "711", "/run", os.path.dirname(path)])
+        tap.contains(tap.fails(bed.CommandError, b.run, virtq).stderr, "Permission denied")
+        b.run(["chmod", "666", path])
+        tap.contains(tap.fails(bed.CommandError, b.run, virtq).stderr, "user 65534 may not")
+        b.run(["chmod", "600", path])
+    b.virtq("list")
 
 
 @tap.test
