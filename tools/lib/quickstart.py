@@ -153,7 +153,8 @@ class Quickstart:
                f"the disk of {domain} is not served by 4 I/O threads")
         for part in parts:
             for element in part.iter():
-                element.tail = element.text = None
+                element.tail = None
+                element.text = (element.text or "").strip() or None
             ElementTree.indent(part)
             show(ElementTree.tostring(part, encoding="unicode"))
 

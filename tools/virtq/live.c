@@ -337,6 +337,49 @@ vq_cmd_undrain(VqTool *tool, const VqCommand *command, int argc, char **argv, GE
     return done || order(tool, "Drain", g_variant_new("(sb)", "", FALSE), error);
 }
 
+/* "yes", "8-15", "3": one value of the status as a person reads it. */
+static char *
+status_text(GVariant *value)
+{
+    if (g_variant_is_of_type(value, G_VARIANT_TYPE_BOOLEAN))
+        return g_strdup(g_variant_get_boolean(value) ? "yes" : "no");
+    if (g_variant_is_of_type(value, G_VARIANT_TYPE_STRING))
+        return g_variant_dup_string(value, NULL);
+    if (g_variant_is_of_type(value, G_VARIANT_TYPE_STRING_ARRAY)) {
+        g_autofree const char **lines = g_variant_get_strv(value, NULL);
+
+        return g_strjoinv("\n                    ", (char **)lines);
+    }
+    return g_variant_print(value, FALSE);
+}
+
+static void
+print_status(GVariant *status)
+{
+    static const struct {
+        const char *key, *title;
+    } rows[] = {
+        {"daemon_version", "Version"},
+        {"libvirt_uri", "libvirt"},
+        {"libvirt_connected", "Connected"},
+        {"pool", "Pool"},
+        {"pool_reason", "Pool chosen as"},
+        {"drained", "Drained"},
+        {"domains", "Domains served"},
+        {"reservations", "Reservations"},
+        {"rounds", "Rounds"},
+        {"failures", "Failures"},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GVariant) value = g_variant_lookup_value(status, rows[i].key, NULL);
+        g_autofree char *text = value ? status_text(value) : NULL;
+
+        if (text)
+            printf(" %-18s %s\n", rows[i].title, *text ? text : "none");
+    }
+}
+
 bool
 vq_cmd_status(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error)
 {
@@ -348,22 +391,10 @@ vq_cmd_status(VqTool *tool, const VqCommand *command, int argc, char **argv, GEr
         return true;
 
     g_autoptr(GVariant) answer = ask(tool, "Status", g_variant_new("()"), ASK_TIMEOUT_MS, error);
-    GVariantIter iter;
-    GVariant *value;
-    const char *key;
 
     if (!answer)
         return false;
-    if (vq_output_data(tool, answer))
-        return true;
-    g_variant_iter_init(&iter, answer);
-    while (g_variant_iter_next(&iter, "{&sv}", &key, &value)) {
-        g_autoptr(GVariant) owned = value;
-        g_autofree char *text = g_variant_is_of_type(value, G_VARIANT_TYPE_STRING)
-                                    ? g_variant_dup_string(value, NULL)
-                                    : g_variant_print(value, FALSE);
-
-        printf("%-18s %s\n", key, text);
-    }
+    if (!vq_output_data(tool, answer))
+        print_status(answer);
     return true;
 }
