@@ -24,6 +24,35 @@ on_parse_error(void *user_data, xmlErrorPtr e)
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlParserCtxt, xmlFreeParserCtxt)
 
+/*
+ * libxml2's encoders report to the thread's handler instead of the parser's, which prints on stderr
+ * if nobody has set one; the handler of the host process is back when this returns.
+ */
+static xmlDoc *
+read_quietly(xmlParserCtxt *ctxt, const char *text, gsize length)
+{
+    xmlStructuredErrorFunc old = xmlStructuredError;
+    void *old_context = xmlStructuredErrorContext;
+
+    xmlSetStructuredErrorFunc(ctxt, (xmlStructuredErrorFunc)(void (*)(void))on_parse_error);
+
+    xmlDoc *doc = xmlCtxtReadMemory(ctxt, text, length, NULL, NULL,
+                                    XML_PARSE_NONET | XML_PARSE_NOWARNING | XML_PARSE_BIG_LINES);
+
+    xmlSetStructuredErrorFunc(old_context, old);
+    return doc;
+}
+
+static unsigned
+line_at(const char *text, const char *end)
+{
+    unsigned line = 1;
+
+    for (; text < end; text++)
+        line += *text == '\n';
+    return line;
+}
+
 xmlDoc *
 vq_xml_parse(const char *text, gsize length, const char *what, GError **error)
 {
@@ -41,6 +70,14 @@ vq_xml_parse_sized(const char *text, gsize length, gsize max, const char *what, 
         return NULL;
     }
 
+    const char *nul = memchr(text, '\0', length);
+
+    if (nul) {
+        g_set_error(error, VQ_ERROR, VQ_ERROR_INVALID, "line %u: %s: NUL byte", line_at(text, nul),
+                    what);
+        return NULL;
+    }
+
     g_autoptr(xmlParserCtxt) ctxt = xmlNewParserCtxt();
     ParseError first = {0};
 
@@ -51,8 +88,7 @@ vq_xml_parse_sized(const char *text, gsize length, gsize max, const char *what, 
     ctxt->_private = &first;
     ctxt->sax->serror = (xmlStructuredErrorFunc)(void (*)(void))on_parse_error;
 
-    xmlDoc *doc = xmlCtxtReadMemory(ctxt, text, length, NULL, NULL,
-                                    XML_PARSE_NONET | XML_PARSE_NOWARNING | XML_PARSE_BIG_LINES);
+    xmlDoc *doc = read_quietly(ctxt, text, length);
 
     if (!doc || !ctxt->wellFormed || !xmlDocGetRootElement(doc)) {
         g_set_error(error, VQ_ERROR, VQ_ERROR_INVALID, "line %d: %s: %s", MAX(first.line, 1), what,
@@ -122,7 +158,12 @@ vq_xml_text(const xmlNode *node)
 unsigned
 vq_xml_line(const xmlNode *node)
 {
-    long line = xmlGetLineNo((xmlNode *)node);
+    bool counted = node->type == XML_ELEMENT_NODE && node->line < G_MAXUSHORT;
+    const xmlNode *text = node->prev && node->prev->type == XML_TEXT_NODE ? node->prev : NULL;
+
+    /* Beyond 65535 only text knows its line, the one where it ends; libxml2 takes the text inside
+     * or behind an element first, which is lines too far. */
+    long line = xmlGetLineNo((xmlNode *)(counted || !text ? node : text));
 
     return line > 0 ? line : 0;
 }

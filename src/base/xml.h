@@ -3,8 +3,8 @@
  * libxml2 with fences: what libvirt's own parser refuses, and a little more, is refused here with
  * an error that names the line.
  *
- * In-process safe: no global error handler is set and xmlCleanupParser() is never called, since
- * the caller may be the libvirt daemon.
+ * In-process safe, since the caller may be the libvirt daemon: xmlCleanupParser() is never called,
+ * nothing is printed, and the thread's error handler is another one only while a call runs.
  */
 #pragma once
 
@@ -20,8 +20,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
 
 /*
  * Parses @length bytes of UTF-8 XML with the flags that libvirt uses (no network, no entity
- * substitution, no DTD loading, depth limit 256). @what names the input in errors ("domain XML").
- * Errors: VQ_ERROR_INVALID with line and the parser's text, VQ_ERROR_LIMIT. Any thread.
+ * substitution, no DTD loading, depth limit 256). @what names the input in
+ * errors ("domain XML"). Errors: VQ_ERROR_INVALID with line and the parser's text, VQ_ERROR_LIMIT.
+ * Any thread.
  */
 xmlDoc *vq_xml_parse(const char *text, gsize length, const char *what, GError **error);
 
