@@ -35,8 +35,9 @@ usable_of(const VqTopology *t, hwloc_const_bitmap_t cpus)
 {
     VqCpuset *set = vq_cpuset_new();
 
-    VQ_CPUSET_FOREACH (cpu, t->usable) {
-        if (cpus && hwloc_bitmap_isset(cpus, cpu))
+    for (int cpu = cpus ? hwloc_bitmap_first(cpus) : -1; cpu >= 0 && cpu < VQ_CPUSET_MAX;
+         cpu = hwloc_bitmap_next(cpus, cpu)) {
+        if (vq_cpuset_has(t->usable, cpu))
             vq_cpuset_add(set, cpu);
     }
     return set;
@@ -125,9 +126,10 @@ add_package(VqTopology *t, unsigned os, VqCpuset *cpus)
     g_ptr_array_add(t->packages, package);
 }
 
-/* Packages with a usable PU; CPUs outside all packages are given one of their own. */
-static bool
-convert_packages(VqTopology *t, hwloc_topology_t from, GError **error)
+/* Packages with a usable PU; CPUs outside all packages are given one of their own. Numbers of
+ * packages are the firmware's and may be anything (65536 on Itanium). */
+static void
+convert_packages(VqTopology *t, hwloc_topology_t from)
 {
     g_autoptr(VqCpuset) rest = vq_cpuset_copy(t->usable);
     hwloc_obj_t obj = NULL;
@@ -136,19 +138,16 @@ convert_packages(VqTopology *t, hwloc_topology_t from, GError **error)
     while ((obj = hwloc_get_next_obj_by_type(from, HWLOC_OBJ_PACKAGE, obj))) {
         g_autoptr(VqCpuset) cpus = usable_of(t, obj->cpuset);
 
-        if (!check_number("package", number_of(obj), error))
-            return false;
         next = MAX(next, number_of(obj) + 1);
         vq_cpuset_subtract(rest, cpus);
         if (!vq_cpuset_empty(cpus))
             add_package(t, number_of(obj), g_steal_pointer(&cpus));
     }
     if (vq_cpuset_empty(rest))
-        return true;
+        return;
     note(t, t->packages->len ? "some CPUs are in no package: taken as one package of their own"
                              : "no package information: the machine is taken as one package");
     add_package(t, next, g_steal_pointer(&rest));
-    return true;
 }
 
 static int
@@ -478,8 +477,10 @@ vq_topology_convert(hwloc_topology_t from, const char *origin, GError **error)
 
     t->origin = g_strdup(origin);
     if (!check_count(from, HWLOC_OBJ_PU, VQ_TOPOLOGY_PUS_MAX, error) ||
-        !convert_pus(t, from, error) || !convert_packages(t, from, error) ||
-        !convert_nodes(t, from, error))
+        !convert_pus(t, from, error))
+        return NULL;
+    convert_packages(t, from);
+    if (!convert_nodes(t, from, error))
         return NULL;
     convert_cores(t, from);
     convert_kinds(t, from);

@@ -14,10 +14,20 @@
 #include "host/topology-xml.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define SYNTHETIC_LENGTH_MAX 4096 /* bytes; hwloc's own tests end at some hundred */
-#define SYSFS_LIST_MAX       65536
+#define SYNTHETIC_ARITY_MAX                                                                        \
+    1024 /* hwloc inserts siblings in quadratic time: 16384 take minutes                           \
+          */
+#define SYSFS_LIST_MAX 65536
+#define TRIAL_SECONDS  20 /* of CPU; 16 MiB of XML take about 2 */
 
 /* hwloc's GPU plugins start their vendors' libraries, which a daemon must not have in it. */
 static const char *const unwanted[] = {"cuda", "opencl", "nvml", "rsmi", "levelzero", "gl"};
@@ -127,11 +137,10 @@ vq_host_topology_live(const char *root, GError **error)
     return g_steal_pointer(&topology);
 }
 
-VqTopology *
-vq_host_topology_xml(const char *text, gsize length, const char *origin, GError **error)
+static VqTopology *
+read_clean_xml(const char *clean, const char *origin, GError **error)
 {
-    g_autofree char *clean = vq_topology_xml_clean(text, length, origin, error);
-    g_autoptr(HwlocTopology) from = clean ? open_hwloc(error) : NULL;
+    g_autoptr(HwlocTopology) from = open_hwloc(error);
 
     if (!from)
         return NULL;
@@ -142,6 +151,76 @@ vq_host_topology_xml(const char *text, gsize length, const char *origin, GError 
         return NULL;
     }
     return load(from, origin, error) ? convert(from, origin, error) : NULL;
+}
+
+/* In the child of a trial: without core dump, with a bound on time, and what hwloc prints in @log.
+ */
+static void
+try_and_exit(const char *clean, int log)
+{
+    const struct rlimit none = {0, 0}, seconds = {TRIAL_SECONDS, TRIAL_SECONDS};
+
+    setrlimit(RLIMIT_CORE, &none);
+    setrlimit(RLIMIT_CPU, &seconds);
+    dup2(log, STDOUT_FILENO);
+    dup2(log, STDERR_FILENO);
+    vq_topology_free(read_clean_xml(clean, "", NULL));
+    _exit(0);
+}
+
+/* Why the file of a child that ended with @status is refused, or NULL. */
+static const char *
+verdict(int status, int log)
+{
+    struct stat printed;
+
+    if (WIFSIGNALED(status))
+        return WTERMSIG(status) == SIGXCPU || WTERMSIG(status) == SIGKILL ? "hwloc takes too long"
+                                                                          : "hwloc crashes on it";
+    if (fstat(log, &printed) == 0 && printed.st_size > 0)
+        return "hwloc complains of it";
+    return NULL;
+}
+
+/*
+ * hwloc trusts the relations between objects in a file: where they contradict each other it drops
+ * objects with a page of complaint, or crashes (2.12: a NUMA node without nodeset, a child's sets
+ * outside its parent's, ...). So a child reads the file first; if it dies or complains, the file is
+ * refused. An ordinary error is met again by the parent.
+ */
+static bool
+survives(const char *clean, const char *origin, GError **error)
+{
+    int log = memfd_create("hwloc", MFD_CLOEXEC), status = 0;
+    pid_t child = log < 0 ? -1 : fork();
+    const char *why = NULL;
+
+    if (child == 0)
+        try_and_exit(clean, log);
+    if (child < 0) {
+        g_set_error(error, VQ_ERROR, VQ_ERROR_FAILED, "%s: cannot start a trial: %s", origin,
+                    g_strerror(errno));
+    } else {
+        while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+            continue; /* ECHILD, where SIGCHLD is ignored, leaves status 0 */
+        why = verdict(status, log);
+    }
+    if (log >= 0)
+        close(log);
+    if (why)
+        g_set_error(error, VQ_ERROR, VQ_ERROR_INVALID, "%s: its objects do not make a machine: %s",
+                    origin, why);
+    return child >= 0 && !why;
+}
+
+VqTopology *
+vq_host_topology_xml(const char *text, gsize length, const char *origin, GError **error)
+{
+    g_autofree char *clean = vq_topology_xml_clean(text, length, origin, error);
+
+    if (!clean || !survives(clean, origin, error))
+        return NULL;
+    return read_clean_xml(clean, origin, error);
 }
 
 /* The end of one token: a blank that is in no parentheses. */
@@ -185,6 +264,11 @@ count_level(const char *token, guint64 *width, GError **error)
     if (length == 0 || digits[length] != '\0' || count == 0) {
         g_set_error(error, VQ_ERROR, VQ_ERROR_INVALID, "'%s' lacks a number above 0 (\"core:8\")",
                     token);
+        return false;
+    }
+    if (count > SYNTHETIC_ARITY_MAX) {
+        g_set_error(error, VQ_ERROR, VQ_ERROR_LIMIT,
+                    "'%s' has more than the limit of %d in one object", token, SYNTHETIC_ARITY_MAX);
         return false;
     }
     *width *= count;

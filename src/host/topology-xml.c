@@ -95,6 +95,14 @@ check_number(const Clean *clean, const xmlNode *node, const char *name, unsigned
 }
 
 static bool
+is_device(const char *type)
+{
+    static const char *const devices[] = {"Bridge", "PCIDev", "OSDev", "Misc", NULL};
+
+    return g_strv_contains(devices, type);
+}
+
+static bool
 check_object(Clean *clean, const xmlNode *node, GError **error)
 {
     static const char *const sets[] = {"cpuset",          "complete_cpuset", "online_cpuset",
@@ -106,6 +114,8 @@ check_object(Clean *clean, const xmlNode *node, GError **error)
 
     if (!type)
         return refuse(clean, node, VQ_ERROR_INVALID, "has no type", error);
+    if (!is_device(type) && !xmlHasProp((xmlNode *)node, (const xmlChar *)"cpuset"))
+        return refuse(clean, node, VQ_ERROR_INVALID, "has no cpuset", error); /* hwloc crashes */
     if (++clean->objects > OBJECTS_MAX)
         return refuse(clean, node, VQ_ERROR_LIMIT, "is one object too many (limit 200000)", error);
     for (guint i = 0; i < G_N_ELEMENTS(sets); i++) {
@@ -176,6 +186,13 @@ vq_topology_xml_clean(const char *text, gsize length, const char *origin, GError
                NULL;
     if (!walk(&clean, root, 0, error))
         return NULL;
+    for (xmlNode *node = doc->children, *next; node; node = next) {
+        next = node->next;
+        if (node->type == XML_COMMENT_NODE || node->type == XML_PI_NODE) {
+            xmlUnlinkNode(node);
+            xmlFreeNode(node);
+        }
+    }
     xmlDocDumpFormatMemoryEnc(doc, &out, &size, "UTF-8", 0);
     copy = g_strdup((const char *)out);
     xmlFree(out);

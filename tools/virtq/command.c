@@ -13,6 +13,8 @@ const VqCommand vq_commands[] = {
      1},
     {"collapse", "Offline", "FILE|-", "print domain XML with the expansion taken out",
      vq_cmd_collapse, 1, 1},
+    {"topology", "Offline", "", "cores, nodes, disks, the I/O core pool and why", vq_cmd_topology,
+     0, 0},
     {"plan", "Offline", "DOMAIN.xml...", "show where threads would go and what would be refused",
      vq_cmd_plan, 1, -1},
     {"draw", "Offline", "FILE.svg [DOMAIN.xml...]", "draw the host, or a plan, with its queues",

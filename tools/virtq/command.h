@@ -63,6 +63,7 @@ bool vq_tool_read(const char *path, gsize max, char **text, gsize *length, GErro
 bool vq_cmd_validate(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 bool vq_cmd_expand(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 bool vq_cmd_collapse(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
+bool vq_cmd_topology(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 bool vq_cmd_plan(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 bool vq_cmd_draw(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 /* Host and domains, through the daemon (live.c, draw.c) */
