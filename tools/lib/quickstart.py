@@ -163,12 +163,12 @@ class Quickstart:
         say("The guest is Debian's kernel with a small initramfs made just now; it is emulated, "
             "so figures are small. Each CPU reads from the disk with direct I/O.")
         console = "log-libvirt/vm1.console"
-        tap.wait_until(lambda: len(set(re.findall(r"cpu (\d+): \d+", self.bed.read(console)))) == 4,
-                       60, "I/O on 4 CPUs on the guest's console", 0.2)
+        tap.wait_until(lambda: len(set(re.findall(r"queue (\d+): [1-9]", self.bed.read(console)))) == 4,
+                       60, "interrupts of 4 queues on the guest's console", 0.2)
         queues = re.search(r"vda: (\d+) hardware queues", self.bed.read(console))
         expect(queues and queues.group(1) == "4", "the guest does not see 4 hardware queues")
         before = self.thread_times("vm1")
-        show("\n".join(self.bed.read(console).splitlines()[-4:]))
+        show("\n".join(self.bed.read(console).splitlines()[-8:]))
 
         def measured():
             placed = self.placements("vm1")
