@@ -53,7 +53,7 @@ class CommandError(Exception):
     def __init__(self, result):
         self.returncode, self.stdout, self.stderr = \
             result.returncode, result.stdout, result.stderr
-        super().__init__(f"exit status {result.returncode} of {' '.join(result.args[5:])}\n"
+        super().__init__(f"exit status {result.returncode} of {' '.join(result.args[6:])}\n"
                          f"{result.stderr or ''}{result.stdout or ''}")
 
 

@@ -61,12 +61,13 @@ class Namespace:
 
     @property
     def pid(self):
-        """Of the holder: `nsenter -t PID -m` shows what is inside."""
+        """Of the holder: `nsenter -t PID -m -r` shows what is inside."""
         return self._holder.pid
 
     def command(self, argv):
         """argv such that it runs inside."""
-        return ["nsenter", "-t", str(self.pid), "-m", "--"] + [str(a) for a in argv]
+        # With the holder's root: where we are in a chroot, a mount namespace alone would lead out.
+        return ["nsenter", "-t", str(self.pid), "-m", "-r", "--"] + [str(a) for a in argv]
 
     def run(self, argv, **kwargs):
         """subprocess.run() inside; text mode, output captured."""

@@ -292,8 +292,8 @@ def cpulist(text):
 def keep(bed):
     print(f"""
   Everything stays until Ctrl-C. Have a look from another terminal:
-    nsenter -t {bed.ns.pid} -m virsh list
-    nsenter -t {bed.ns.pid} -m {bed.virtq_path} list""", flush=True)
+    nsenter -t {bed.ns.pid} -m -r virsh list
+    nsenter -t {bed.ns.pid} -m -r {bed.virtq_path} list""", flush=True)
     signal.pause()
 
 
