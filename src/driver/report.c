@@ -42,6 +42,7 @@ vq_report(const GError *error)
                          "virtqueued: %.*s", TEXT_MAX, error->message);
 }
 
+G_GNUC_PRINTF(2, 0)
 static void
 write_log(virLogPriority priority, const char *format, va_list args)
 {
