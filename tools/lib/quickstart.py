@@ -176,12 +176,15 @@ class Quickstart:
                 p["load"] > 0 and p["load_source"] != "default" for p in placed)
         tap.wait_until(measured, 30, "a measured load of each of the 4 queues", 0.3)
         self.command("virtq", "list")
-        after = self.thread_times("vm1")
-        idle = [i for i in after if after[i] <= before[i]]
-        expect(not idle, f"IOThreads {idle} of vm1 used no CPU time at all")
+
+        def worked():
+            now = self.thread_times("vm1")
+            return now if all(now[i] > before[i] for i in now) else None
+        # the loads may be there at once; a slow host's guest comes to each queue a little later
+        after = tap.wait_until(worked, 30, "CPU time used by each of vm1's IOThreads", 0.2)
         say("All four I/O threads have worked: " + ", ".join(
             f"{i}: {(after[i] - before[i]) / 1e6:.0f} ms" for i in sorted(after))
-            + " of CPU time since the guest began.")
+            + " of CPU time since its first reads.")
 
     def thread_times(self, domain):
         """IOThread id -> nanoseconds of CPU time, from the kernel."""
