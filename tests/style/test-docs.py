@@ -1,12 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Documents against the tree and the programs: links and paths lead somewhere, and the man pages
-have exactly the commands, arguments and options that the programs' own help has."""
+have exactly the commands, arguments and options that the programs' own help has, and the chapter on
+interfaces the keys, methods and errors of the source."""
 
 import os
 import pathlib
 import re
 import subprocess
+import xml.etree.ElementTree as ElementTree
 
 import tree
 import tap
@@ -141,6 +143,60 @@ def virtqueued_has_the_options_of_its_man_page():
                help_options(run("src/daemon/virtqueued", "--help")), "options of virtqueued")
 
 
+# Where dictionaries are filled whose keys docs/interfaces.md explains.
+KEYS_OF = ["src/core/plan-variant.c", "src/daemon/report.c", "src/daemon/methods.c",
+           "tools/virtq/offline.c", "tools/virtq/topology.c"]
+_KEY = re.compile(r'\b(?:put\w*|add_text|g_variant_dict_insert(?:_value)?)\(&?\w+,\s*"(\w+)"')
+
+
+def rows(text):
+    """The cells of each line of each table, titles left out."""
+    lines = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line] for line, below in zip(lines, lines[1:] + [["x"]])
+            if not line[0].startswith("-") and not below[0].startswith("-")]
+
+
+def quoted(cell):
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def interfaces():
+    """The two halves of the chapter: JSON, and the socket."""
+    return tree.read("docs/interfaces.md").split("\n## The daemon's socket\n")
+
+
+@tap.test
+def keys_are_those_of_the_chapter():
+    text, _socket = interfaces()
+    source = {key for path in KEYS_OF for key in _KEY.findall(tree.read(path))}
+    assert len(source) > 50, source
+    words = {word for cells in rows(text) for cell in cells for word in quoted(cell)}
+    tap.equal(sorted(source - words), [], "keys that docs/interfaces.md lacks")
+    explained = {key for cells in rows(text) for key in quoted(cells[0])}
+    tap.equal(sorted(explained - source), [], "keys in docs/interfaces.md that nothing writes")
+
+
+@tap.test
+def methods_are_those_of_the_chapter():
+    root = ElementTree.fromstring(tree.read("src/protocol/org.virtqueued.Daemon1.xml"))
+    want = {}
+    for method in root.iter("method"):
+        args = [(arg.get("direction"), arg.get("type")) for arg in method.iter("arg")]
+        want[method.get("name")] = tuple([kind for way, kind in args if way == direction]
+                                         for direction in ("in", "out"))
+    table = [cells for cells in rows(interfaces()[1]) if len(cells) == 4]
+    got = {quoted(cells[0])[0]: (quoted(cells[1]), quoted(cells[2])) for cells in table}
+    tap.equal(got, want, "methods")
+
+
+@tap.test
+def errors_are_those_of_the_chapter():
+    source = re.findall(r'NAME\("(\w+)"\)', tree.read("src/protocol/errors.c"))
+    table = [cells for cells in rows(interfaces()[1]) if len(cells) == 2]
+    tap.equal(sorted(quoted(cells[0])[0].rsplit(".", 1)[1] for cells in table), sorted(source),
+              "errors")
+
+
 @tap.test
 def planted_faults_are_found():
     tap.equal(check_links("docs/x.md", "a\n[b](none.md) [c](policy.md#x) [d](https://e)\n"),
@@ -153,6 +209,8 @@ def planted_faults_are_found():
     tap.equal(help_options("  -a, --all=N   text\n  --bare     and --this\n"),
               {("-a", "--all", "N"), ("", "--bare", "")})
     tap.equal(man_sections("AAA\n===\n\nxy Z\n----\nt\n\nBBB\n===\n", "-"), {"xy Z": "t\n\n"})
+    tap.equal(rows("| k | t |\n|---|---|\n| `a`, `b` | x |\n"), [["`a`, `b`", "x"]])
+    tap.equal(_KEY.findall('put(&dict, "a_b", g_new("c")); add_text(d,\n  "d", x);'), ["a_b", "d"])
     tap.fails(AssertionError, difference, {"a"}, set(), "x")
 
 
