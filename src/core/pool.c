@@ -252,19 +252,17 @@ share_reason(const VqTopology *topology, const GPtrArray *groups, unsigned share
 }
 
 static VqPool *
-choose_share(const VqTopology *topology, unsigned share, GError **error)
+choose_share(const VqTopology *topology, unsigned share)
 {
     unsigned total = topology->cores->len;
-    unsigned count = MIN(MAX(total * share / 100, 1), total - 1);
+    unsigned count = MIN(MAX(total * share / 100, 1), MAX(total, 1) - 1);
     g_autoptr(GPtrArray) groups = NULL;
     VqCpuset *cpus;
 
-    if (total < 2) {
-        g_set_error(error, VQ_ERROR, VQ_ERROR_UNSUPPORTED,
-                    "there is no I/O pool: this host has one usable core, and the pool must leave "
-                    "one to the host; I/O threads run wherever the kernel puts them");
-        return NULL;
-    }
+    if (total < 2)
+        return pool_new(vq_cpuset_new(), "none",
+                        g_strdup("there is none: this host has one usable core, and the pool must "
+                                 "leave one to the host; I/O threads run on the host's CPUs"));
     groups = group_cores(topology);
     spread(groups, count, total);
     cpus = take(groups);
@@ -279,7 +277,7 @@ choose(const VqTopology *topology, const VqPoolRequest *request, GError **error)
     if (request->cpus)
         return choose_configured(topology, request->cpus, error);
     if (vq_cpuset_empty(isolated) || vq_cpuset_subset(topology->usable, isolated))
-        return choose_share(topology, request->share, error);
+        return choose_share(topology, request->share);
     return pool_new(vq_cpuset_copy(isolated), "isolated",
                     with_split_cores(topology, isolated, g_strdup("isolated by the kernel")));
 }

@@ -17,13 +17,13 @@ typedef struct {
 
 typedef struct {
     VqCpuset *cpus;     /* usable PUs of the pool, drained ones left out; all drained: empty */
-    const char *source; /* "configured", "isolated" or "share": static text, for programs */
+    const char *source; /* "configured", "isolated", "share" or "none": static text, for programs */
     char *reason; /* "configured", "isolated by the kernel", "25% of 16 cores: ...": for people */
 } VqPool;
 
 /*
  * Errors: VQ_ERROR_INVALID, a configured CPU is not usable, or none is given; VQ_ERROR_CONFLICT,
- * all are; VQ_ERROR_LIMIT, the share; VQ_ERROR_UNSUPPORTED, the host has one core, so no pool.
+ * all are; VQ_ERROR_LIMIT, the share. A host of one core has an empty pool, with the reason.
  */
 VqPool *vq_pool_choose(const VqTopology *topology, const VqPoolRequest *request, GError **error);
 void vq_pool_free(VqPool *pool);

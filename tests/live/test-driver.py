@@ -3,6 +3,7 @@
 talking garbage. A scripted peer stands in for the daemon only where a real one would not do."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -219,8 +220,35 @@ def resident_kib(pid):
         return int(next(line.split()[1] for line in f if line.startswith("VmRSS")))
 
 
+def leaks_by_sanitizer(runtime):
+    """What LeakSanitizer finds of ours when a libvirtd ends that expanded, refused and started."""
+    with beds.Bed(driver_dir=beds.module_dir()) as b:
+        b.stop_libvirtd()
+        b.libvirtd_env = {"LD_PRELOAD": runtime,
+                          "ASAN_OPTIONS": f"detect_leaks=1:log_path={b.path('asan')}"}
+        b.start_libvirtd()
+        b.start_daemon()
+        good = b.write("good.xml", b.domain("vm1", policy=POLICY))
+        bad = b.write("bad.xml", b.domain("vm2", policy=POLICY.replace("vda", "nosuch")))
+        batch = b.write("batch", f"define {good}\ndefine {bad}\n" * 20)
+        b.run(["bash", "-c", f"virsh -q < {batch}"], check=False)
+        for _ in range(2):
+            b.virsh("start", "vm1", "--paused")
+            b.virsh("destroy", "vm1")
+        b.stop_libvirtd()
+        logs = [name for name in os.listdir(os.path.dirname(b.path("asan"))) if name.startswith("asan.")]
+        text = "".join(b.read(name) for name in logs)
+    ours = re.compile(r"src/(base|core|driver|protocol)/")
+    return [block for block in text.split("\n\n") if ours.search(block)]
+
+
 @tap.test
 def defines_do_not_leak(bed):
+    runtime = beds.sanitizer_env(bed.driver_dir).get("LD_PRELOAD", "")
+    if "asan" in runtime:
+        # its quarantine keeps what was freed: the resident size says nothing
+        tap.equal(leaks_by_sanitizer(runtime), [], "leaks")
+        return
     path = bed.write("leak.xml", bed.domain("vm1", policy=POLICY))
     batch = bed.write("batch", f"define {path}\n" * 100)
     figures = []

@@ -296,14 +296,11 @@ print(const VqTopology *t, const VqPool *pool, bool cores)
         print_blocks(t);
 }
 
-/* A host that has none is shown with an empty pool and the reason. */
 static VqPool *
 choose_pool(const VqTopology *topology, const Options *options, GError **error)
 {
     g_autoptr(VqCpuset) cpus = options->pool ? vq_cpuset_parse(options->pool, error) : NULL;
     VqPoolRequest request = {.cpus = cpus, .share = options->share};
-    g_autoptr(GError) failed = NULL;
-    VqPool *pool;
 
     if (options->pool && !cpus) {
         g_prefix_error(error, "--pool: ");
@@ -313,16 +310,7 @@ choose_pool(const VqTopology *topology, const Options *options, GError **error)
         g_set_error(error, VQ_ERROR, VQ_ERROR_LIMIT, "--share %d is not 1..90", options->share);
         return NULL;
     }
-    pool = vq_pool_choose(topology, &request, &failed);
-    if (!pool && g_error_matches(failed, VQ_ERROR, VQ_ERROR_UNSUPPORTED)) {
-        pool = g_new0(VqPool, 1);
-        pool->cpus = vq_cpuset_new();
-        pool->source = "none";
-        pool->reason = g_strdup(failed->message);
-    } else if (!pool) {
-        g_propagate_error(error, g_steal_pointer(&failed));
-    }
-    return pool;
+    return vq_pool_choose(topology, &request, error);
 }
 
 bool
