@@ -32,8 +32,13 @@ const VqCommand vq_commands[] = {
     {"status", "Host", "", "the state of the daemon", vq_cmd_status, 0, 0},
     {"help", "General", "[COMMAND]", "print this list, or the help of a command", vq_cmd_help, 0,
      1},
+    {"complete", NULL, "-- [WORD...]", "print what the last word may become", vq_cmd_complete, 1,
+     -1},
     {NULL},
 };
+
+/* Where vq_command_parse() is to put a command's options instead of parsing; else NULL. */
+static GArray *wanted_options;
 
 const VqCommand *
 vq_command_find(const char *name)
@@ -69,7 +74,12 @@ vq_command_parse(const VqCommand *command, const GOptionEntry *entries, int *arg
         {NULL},
     };
 
-    *done = false;
+    *done = wanted_options != NULL;
+    if (wanted_options) {
+        vq_options_add(wanted_options, help_entry);
+        vq_options_add(wanted_options, entries);
+        return true;
+    }
     g_set_prgname(program);
     g_option_context_set_summary(context, command->summary);
     g_option_context_set_help_enabled(context, FALSE);
@@ -91,6 +101,34 @@ vq_command_parse(const VqCommand *command, const GOptionEntry *entries, int *arg
     }
     g_set_prgname("virtq");
     return ok;
+}
+
+void
+vq_options_add(GArray *options, const GOptionEntry *entries)
+{
+    for (const GOptionEntry *e = entries; e && e->long_name; e++) {
+        VqOptionName name = {
+            .long_name = e->long_name,
+            .short_name = e->short_name,
+            .has_value = e->arg != G_OPTION_ARG_NONE,
+        };
+
+        g_array_append_val(options, name);
+    }
+}
+
+GArray *
+vq_command_options(const VqCommand *command)
+{
+    g_autoptr(GError) error = NULL;
+    GArray *options = g_array_new(FALSE, FALSE, sizeof(VqOptionName));
+    VqTool tool = {0};
+    char *argv[] = {(char *)command->name, NULL};
+
+    wanted_options = options;
+    command->run(&tool, command, 1, argv, &error);
+    wanted_options = NULL;
+    return options;
 }
 
 bool
@@ -121,6 +159,8 @@ vq_cmd_help(VqTool *tool, const VqCommand *command, int argc, char **argv, GErro
         return vq_command_run(tool, 2, help_argv, error);
     }
     for (const VqCommand *c = vq_commands; c->name; c++) {
+        if (!c->group)
+            continue;
         if (c == vq_commands || !g_str_equal(c->group, c[-1].group))
             printf("%s %s:\n", c == vq_commands ? "" : "\n", c->group);
         printf("    %-22s %s\n", c->name, c->summary);

@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include "base/enum.h"
+
 #include <gio/gio.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,6 +17,8 @@ typedef enum {
     VQ_FORMAT_JSON,
     VQ_FORMAT_XML,
 } VqFormat;
+
+extern const VqEnumEntry vq_format_names[];
 
 /* What holds for all commands of one run. */
 typedef struct {
@@ -35,7 +39,7 @@ typedef bool (*VqCommandFunc)(VqTool *tool, const VqCommand *command, int argc, 
 
 struct _VqCommand {
     const char *name;
-    const char *group;   /* heading in help: "Offline", "Host", "Domains" */
+    const char *group;   /* heading in help: "Offline", "Host", "Domains"; NULL: not listed */
     const char *args;    /* "DOMAIN DISK [QUEUE]", "" for none */
     const char *summary; /* one line */
     VqCommandFunc run;
@@ -52,6 +56,23 @@ const VqCommand *vq_command_find(const char *name);
  */
 bool vq_command_parse(const VqCommand *command, const GOptionEntry *entries, int *argc,
                       char ***argv, bool *done, GError **error);
+
+/* What completion needs of an option. Static strings. */
+typedef struct {
+    const char *long_name;
+    char short_name; /* or 0 */
+    bool has_value;
+} VqOptionName;
+
+/* The options of a command, of VqOptionName: those that it hands to vq_command_parse(). Main thread
+ * only. */
+GArray *vq_command_options(const VqCommand *command);
+
+/* The global options, of VqOptionName. */
+GArray *vq_main_options(void);
+
+/* Adds the names of @entries to @options, of VqOptionName. */
+void vq_options_add(GArray *options, const GOptionEntry *entries);
 
 /* argv[0] of @argv names the command to run. */
 bool vq_command_run(VqTool *tool, int argc, char **argv, GError **error);
@@ -78,4 +99,5 @@ bool vq_cmd_drain(VqTool *tool, const VqCommand *command, int argc, char **argv,
 bool vq_cmd_undrain(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 bool vq_cmd_status(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 
+bool vq_cmd_complete(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 bool vq_cmd_help(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);

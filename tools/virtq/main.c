@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* virtq: the tool. Global options, then one command, or a shell without one. */
-#include "command.h"
+#include "shell.h"
 
-#include "base/enum.h"
 #include "base/error.h"
 #include "config.h"
 
 #include <locale.h>
 
-static const VqEnumEntry format_names[] = {
+const VqEnumEntry vq_format_names[] = {
     {VQ_FORMAT_TABLE, "table"},
     {VQ_FORMAT_JSON, "json"},
     {VQ_FORMAT_XML, "xml"},
@@ -20,18 +19,36 @@ typedef struct {
     gboolean quiet, version;
 } Options;
 
+#define MAIN_ENTRIES(o)                                                                            \
+    {"connect", 'c', 0, G_OPTION_ARG_STRING, &(o)->uri, "libvirt connection URI", "URI"},          \
+        {"socket",                                                                                 \
+         's',                                                                                      \
+         0,                                                                                        \
+         G_OPTION_ARG_FILENAME,                                                                    \
+         &(o)->socket,                                                                             \
+         "the daemon's socket (" VQ_SOCKET ")",                                                    \
+         "PATH"},                                                                                  \
+        {"format", 'f', 0, G_OPTION_ARG_STRING, &(o)->format, "table, json or xml", "FORMAT"},     \
+        {"quiet", 'q', 0, G_OPTION_ARG_NONE, &(o)->quiet, "print results only", NULL},             \
+    {                                                                                              \
+        "version", 'V', 0, G_OPTION_ARG_NONE, &(o)->version, "print the version", NULL             \
+    }
+
+GArray *
+vq_main_options(void)
+{
+    Options options;
+    const GOptionEntry entries[] = {MAIN_ENTRIES(&options), {"help"}, {NULL}};
+    GArray *names = g_array_new(FALSE, FALSE, sizeof(VqOptionName));
+
+    vq_options_add(names, entries);
+    return names;
+}
+
 static bool
 parse_options(Options *options, int *argc, char ***argv, GError **error)
 {
-    const GOptionEntry entries[] = {
-        {"connect", 'c', 0, G_OPTION_ARG_STRING, &options->uri, "libvirt connection URI", "URI"},
-        {"socket", 's', 0, G_OPTION_ARG_FILENAME, &options->socket,
-         "the daemon's socket (" VQ_SOCKET ")", "PATH"},
-        {"format", 'f', 0, G_OPTION_ARG_STRING, &options->format, "table, json or xml", "FORMAT"},
-        {"quiet", 'q', 0, G_OPTION_ARG_NONE, &options->quiet, "print results only", NULL},
-        {"version", 'V', 0, G_OPTION_ARG_NONE, &options->version, "print the version", NULL},
-        {NULL},
-    };
+    const GOptionEntry entries[] = {MAIN_ENTRIES(options), {NULL}};
     g_autoptr(GOptionContext) context = g_option_context_new("[COMMAND [ARG...]]");
 
     g_option_context_add_main_entries(context, entries, NULL);
@@ -41,7 +58,7 @@ parse_options(Options *options, int *argc, char ***argv, GError **error)
 }
 
 static bool
-run(int argc, char **argv, GError **error)
+run(int argc, char **argv, int *status, GError **error)
 {
     Options options = {0};
     VqTool tool = {0};
@@ -58,8 +75,8 @@ run(int argc, char **argv, GError **error)
         puts(VQ_VERSION);
         return true;
     }
-    if (format_name && !vq_enum_from_name(format_names, format_name, &format)) {
-        g_autofree char *list = vq_enum_list(format_names);
+    if (format_name && !vq_enum_from_name(vq_format_names, format_name, &format)) {
+        g_autofree char *list = vq_enum_list(vq_format_names);
 
         g_set_error(error, VQ_ERROR, VQ_ERROR_INVALID, "--format '%s' is not %s", format_name,
                     list);
@@ -67,9 +84,8 @@ run(int argc, char **argv, GError **error)
     }
     tool = (VqTool){.uri = uri, .socket = socket, .format = format, .quiet = options.quiet};
     if (argc < 2) {
-        char *help[] = {(char *)"help", NULL};
-
-        return vq_command_run(&tool, 1, help, error);
+        *status = vq_shell_run(&tool);
+        return true;
     }
     return vq_command_run(&tool, argc - 1, argv + 1, error);
 }
@@ -78,11 +94,12 @@ int
 main(int argc, char **argv)
 {
     g_autoptr(GError) error = NULL;
+    int status = 0;
 
     setlocale(LC_ALL, "");
     g_set_prgname("virtq");
-    if (run(argc, argv, &error))
-        return 0;
+    if (run(argc, argv, &status, &error))
+        return status;
     g_printerr("error: %s\n", error->message);
     return 1;
 }
