@@ -62,6 +62,9 @@ def a_domain_running_before_the_daemon_is_taken(b):
     b.start_daemon("-v")
     pinned(b, "early", str(POOL))
     plan = b.virtq_json("list")
+    tap.equal(b.virtq("complete", "--", "info", "ea").split(), ["early"], "completion")
+    disks = b.virtq("complete", "--", "why", "early", "").split()
+    tap.equal(disks, sorted({p["disk"] for p in plan["placements"]}), "completion of disks")
     tap.equal([(p["class"], p["cpu"]) for p in plan["placements"]], [("dedicated", POOL)])
 
 
