@@ -302,8 +302,8 @@ static void
 test_records_damaged(void)
 {
     static const char *const bad[] = {"", "(", "(uint32 1, 'b', '', [], [])x", "@a(s) []",
-                                      "(uint32 9, 'b', '', @a(ss) [], "
-                                      "@a(ssia(uussss)a(utuutuu)) [])"};
+                                      ("(uint32 9, 'b', '', @a(ss) [], "
+                                       "@a(ssia(uussss)a(utuutuu)) [])")};
 
     for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_autoptr(GError) error = NULL;
