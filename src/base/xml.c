@@ -129,30 +129,61 @@ vq_xml_next(const xmlNode *node, const char *name, const char *ns)
     return first_from(node->next, name, ns);
 }
 
+/* Text as it is collected: entities repeat it at will, so both length and work have an end. */
+typedef struct {
+    GString *out;
+    unsigned nodes; /* visited */
+} Collected;
+
+static void
+collect(Collected *text, const xmlNode *node, int depth)
+{
+    for (; node && depth < 16 && text->out->len < VQ_XML_TEXT_MAX; node = node->next) {
+        const xmlChar *content = NULL;
+        const xmlNode *children = NULL;
+
+        if (++text->nodes > VQ_XML_TEXT_MAX)
+            return;
+        if (node->type == XML_TEXT_NODE || node->type == XML_CDATA_SECTION_NODE) {
+            content = node->content;
+        } else if (node->type == XML_ELEMENT_NODE) {
+            children = node->children;
+        } else if (node->type == XML_ENTITY_REF_NODE) {
+            const xmlEntity *entity = xmlGetDocEntity(node->doc, node->name);
+
+            children = entity ? entity->children : NULL;
+            content = entity && !children ? entity->content : NULL;
+        }
+        if (content)
+            g_string_append_len(text->out, (const char *)content,
+                                MIN(strlen((const char *)content), VQ_XML_TEXT_MAX));
+        collect(text, children, depth + 1);
+    }
+}
+
+static char *
+collected(const xmlNode *first)
+{
+    Collected text = {g_string_new(NULL), 0};
+
+    collect(&text, first, 0);
+    return g_string_free(text.out, FALSE);
+}
+
 char *
 vq_xml_attr(const xmlNode *node, const char *name)
 {
-    if (!node)
-        return NULL;
-
-    xmlChar *value = xmlGetNoNsProp((xmlNode *)node, (const xmlChar *)name);
-    char *copy = g_strdup((const char *)value);
-
-    xmlFree(value);
-    return copy;
+    for (const xmlAttr *attr = node ? node->properties : NULL; attr; attr = attr->next) {
+        if (!attr->ns && strcmp((const char *)attr->name, name) == 0)
+            return collected(attr->children);
+    }
+    return NULL;
 }
 
 char *
 vq_xml_text(const xmlNode *node)
 {
-    if (!node)
-        return NULL;
-
-    xmlChar *value = xmlNodeGetContent((xmlNode *)node);
-    char *copy = g_strdup(value ? (const char *)value : "");
-
-    xmlFree(value);
-    return g_strstrip(copy);
+    return node ? g_strstrip(collected(node->children)) : NULL;
 }
 
 unsigned

@@ -44,6 +44,10 @@ xmlNode *vq_xml_next(const xmlNode *node, const char *name, const char *ns);
     for (xmlNode *node = vq_xml_child((parent), (name), NULL); node;                               \
          node = vq_xml_next(node, (name), NULL))
 
+/* An attribute or text longer than this is cut off, before it has twice as many bytes: entities
+ * would make gigabytes of a small document. */
+#define VQ_XML_TEXT_MAX (64 * 1024)
+
 /* Attribute @name (no namespace) of @node, or NULL. @node may be NULL. Free with g_free(). */
 char *vq_xml_attr(const xmlNode *node, const char *name);
 
