@@ -2,7 +2,8 @@
 """The parts of tools/check, once packages are installed.
 
     build       gcc, warnings are errors; suites unit data style fuzz live
-    asan        address and undefined behaviour sanitizers: unit data fuzz live
+    asan        address and undefined behaviour sanitizers: unit data fuzz, and live
+                unless --quick
     tsan        thread sanitizer: the tests of what has threads
     libfuzzer   each fuzz target some seconds with clang's libFuzzer
     quickstart  tools/quickstart as a test
@@ -29,9 +30,10 @@ TAP_LINE = re.compile(r"^(not )?ok\b *\d* *(?:- *)?(.*)$")
 
 
 class Check:
-    def __init__(self, source, work):
+    def __init__(self, source, work, quick=False):
         self.source = source
         self.work = work
+        self.quick = quick
         self.counts = collections.defaultdict(lambda: [0, 0, 0])  # label -> passed, failed, skipped
         self.skips = []
         self.failures = []
@@ -164,7 +166,8 @@ class Check:
         path = self.build("asan", "-Db_sanitize=address,undefined", "-Db_lundef=false")
         if path:
             self.suites("asan", path, ["unit", "data", "fuzz"], 900, slower=6)
-            self.suites("asan", path, ["live"], 1500, slower=3)
+            if not self.quick:
+                self.suites("asan", path, ["live"], 1500, slower=3)
 
     def stage_tsan(self):
         path = self.build("tsan", "-Db_sanitize=thread", "-Db_lundef=false")
@@ -295,7 +298,7 @@ def main():
     os.makedirs(work, exist_ok=True)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda n, _f: sys.exit(128 + n))
-    check = Check(os.path.realpath(args.source), work)
+    check = Check(os.path.realpath(args.source), work, args.quick)
     stages = args.stage or [s for s in STAGES if not (args.quick and s == "debian13")]
     start = time.monotonic()
     try:
