@@ -47,7 +47,7 @@ typedef struct {
     GPtrArray *placements; /* of VqPlaced, by domain in arrival order, disk, iothread */
     GPtrArray *refused;    /* of VqRefused */
     GPtrArray *moves;      /* of VqMove; applied in this order no two dedicated threads ever share
-                            * a core, not even for a moment (cycles go through a spare CPU) */
+                            * a core (cycles go through a spare CPU, if there is one) */
 } VqPlan;
 
 VqPlan *vq_plan_new(void);
