@@ -26,12 +26,13 @@ def _from_git():
 
 
 def _from_disk():
-    """Without git (a tarball): everything but build directories."""
+    """Without git (a tarball): everything but build directories and their logs."""
     names = []
     for directory, subdirs, files in os.walk(ROOT):
         path = pathlib.Path(directory)
         subdirs[:] = [d for d in subdirs if d not in (".git", "__pycache__")
-                      and not (path / d / "meson-private").exists()]
+                      and not (path / d / "meson-private").exists()
+                      and not (path == ROOT and d.startswith("build"))]
         names += [str((path / f).relative_to(ROOT)) for f in files if not f.endswith(".pyc")]
     return names
 
