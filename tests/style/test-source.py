@@ -70,7 +70,9 @@ def need_clang_format():
     version = subprocess.run(["clang-format", "--version"], capture_output=True, text=True,
                              check=True, timeout=20).stdout
     if " version 14." not in version:
-        raise tap.Skip("the layout is that of clang-format 14, here is" + version.strip()[-20:])
+        number = re.search(r" version (\S+)", version)
+        raise tap.Skip("the layout is that of clang-format 14, here is "
+                       + (number.group(1) if number else version.strip()))
 
 
 def check_layout(_path, text):
