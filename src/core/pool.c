@@ -2,8 +2,8 @@
 /*
  * Chooses the pool of I/O cores: configured, isolated by the kernel, or a share of each NUMA node.
  *
- * Invariants: a chosen pool has usable CPUs only and never all of them; only draining, which is
- * somebody's explicit wish for a time, may leave it empty.
+ * Invariants: a chosen pool has usable CPUs only and never all of them. It is empty on a host of
+ * one core, and while all that was configured is drained or offline, which is for a time.
  */
 #include "core/pool.h"
 #include "base/error.h"
@@ -50,12 +50,17 @@ pool_new(VqCpuset *cpus, const char *source, char *reason)
     return pool;
 }
 
-/* Why CPU @os cannot be used, for people. */
-static const char *
-why_unusable(const VqTopology *topology, unsigned os)
+/* Of @cpus, those that this machine has not at all. */
+static VqCpuset *
+unknown_cpus(const VqTopology *topology, const VqCpuset *cpus)
 {
-    return vq_topology_pu(topology, os) ? "offline or outside the cpuset of virtqueued"
-                                        : "not on this host";
+    VqCpuset *unknown = vq_cpuset_new();
+
+    VQ_CPUSET_FOREACH (cpu, cpus) {
+        if (!vq_topology_pu(topology, cpu))
+            vq_cpuset_add(unknown, cpu);
+    }
+    return unknown;
 }
 
 /* Logical numbers of cores of which @cpus has some CPUs but not all: "3,5"; NULL if none. */
@@ -88,36 +93,66 @@ with_split_cores(const VqTopology *topology, const VqCpuset *cpus, char *reason)
     return text;
 }
 
-static VqPool *
-choose_configured(const VqTopology *topology, const VqCpuset *wanted, GError **error)
+static bool
+check_configured(const VqTopology *topology, const VqPoolRequest *request, GError **error)
 {
-    g_autoptr(VqCpuset) wrong = vq_cpuset_copy(wanted);
+    g_autoptr(VqCpuset) unknown = unknown_cpus(topology, request->cpus);
     g_autofree char *usable = vq_cpuset_format(topology->usable);
 
-    if (vq_cpuset_empty(wanted)) {
+    if (vq_cpuset_empty(request->cpus)) {
         g_set_error(error, VQ_ERROR, VQ_ERROR_INVALID,
                     "the configured I/O pool is empty; usable CPUs are %s", usable);
-        return NULL;
+        return false;
     }
-    vq_cpuset_subtract(wrong, topology->usable);
-    if (!vq_cpuset_empty(wrong)) {
-        g_autofree char *list = vq_cpuset_format(wrong);
-        int first = vq_cpuset_next(wrong, 0);
+    if (!request->hotplug && !vq_cpuset_empty(unknown)) {
+        g_autofree char *list = vq_cpuset_format(unknown);
 
         g_set_error(error, VQ_ERROR, VQ_ERROR_INVALID,
-                    "the configured I/O pool has CPU %s: %d is %s; usable CPUs are %s", list, first,
-                    why_unusable(topology, first), usable);
-        return NULL;
+                    "the configured I/O pool has CPU %s: %d is not on this host; usable CPUs are "
+                    "%s",
+                    list, vq_cpuset_next(unknown, 0), usable);
+        return false;
     }
-    if (vq_cpuset_subset(topology->usable, wanted)) {
+    if (!request->hotplug && vq_cpuset_subset(topology->usable, request->cpus)) {
         g_set_error(error, VQ_ERROR, VQ_ERROR_CONFLICT,
                     "the configured I/O pool has all usable CPUs (%s); leave at least one core to "
                     "the host and its vCPUs",
                     usable);
-        return NULL;
+        return false;
     }
-    return pool_new(vq_cpuset_copy(wanted), "configured",
-                    with_split_cores(topology, wanted, g_strdup("configured")));
+    return true;
+}
+
+/* What was configured, as far as it is there: CPUs that are offline may come back. */
+static VqPool *
+choose_configured(const VqTopology *topology, const VqPoolRequest *request, GError **error)
+{
+    g_autoptr(VqCpuset) here = vq_cpuset_copy(request->cpus);
+    g_autoptr(VqCpuset) gone = vq_cpuset_copy(request->cpus);
+    g_autoptr(GString) reason = g_string_new("configured");
+
+    if (!check_configured(topology, request, error))
+        return NULL;
+    vq_cpuset_intersect(here, topology->usable);
+    vq_cpuset_subtract(gone, topology->usable);
+    if (!vq_cpuset_empty(gone)) {
+        g_autofree char *list = vq_cpuset_format(gone);
+
+        g_string_append_printf(reason, "; without %s, offline or outside the cpuset of virtqueued",
+                               list);
+    }
+    if (vq_cpuset_subset(topology->usable, here)) {
+        const VqCore *first = vq_topology_core_of(topology, vq_cpuset_next(topology->usable, 0));
+
+        vq_cpuset_subtract(here, first->pus);
+        g_string_append_printf(reason, "; without core %u, left to the host", first->logical);
+    }
+    if (vq_cpuset_empty(here))
+        g_string_append(reason, ": I/O threads run on the host's other CPUs");
+
+    char *text = with_split_cores(topology, here, g_strdup(reason->str));
+
+    return pool_new(g_steal_pointer(&here), "configured", text);
 }
 
 static Group *
@@ -275,7 +310,7 @@ choose(const VqTopology *topology, const VqPoolRequest *request, GError **error)
     const VqCpuset *isolated = topology->isolated;
 
     if (request->cpus)
-        return choose_configured(topology, request->cpus, error);
+        return choose_configured(topology, request, error);
     if (vq_cpuset_empty(isolated) || vq_cpuset_subset(topology->usable, isolated))
         return choose_share(topology, request->share);
     return pool_new(vq_cpuset_copy(isolated), "isolated",

@@ -13,17 +13,20 @@ typedef struct {
     const VqCpuset *cpus;    /* configured, or NULL */
     unsigned share;          /* per cent, 1..90 */
     const VqCpuset *drained; /* taken out for maintenance, or NULL */
+    bool
+        hotplug; /* the machine changed under a pool that was accepted: what it lacks is left out */
 } VqPoolRequest;
 
 typedef struct {
-    VqCpuset *cpus;     /* usable PUs of the pool, drained ones left out; all drained: empty */
+    VqCpuset *cpus; /* usable PUs of the pool, drained and offline ones left out; may be empty */
     const char *source; /* "configured", "isolated", "share" or "none": static text, for programs */
     char *reason; /* "configured", "isolated by the kernel", "25% of 16 cores: ...": for people */
 } VqPool;
 
 /*
- * Errors: VQ_ERROR_INVALID, a configured CPU is not usable, or none is given; VQ_ERROR_CONFLICT,
- * all are; VQ_ERROR_LIMIT, the share. A host of one core has an empty pool, with the reason.
+ * Configured CPUs that are offline are left out, with the reason. Errors: VQ_ERROR_INVALID, the
+ * host has no such CPU, or none is given; VQ_ERROR_CONFLICT, all are; VQ_ERROR_LIMIT, the share.
+ * A host of one core has an empty pool, with the reason.
  */
 VqPool *vq_pool_choose(const VqTopology *topology, const VqPoolRequest *request, GError **error);
 void vq_pool_free(VqPool *pool);

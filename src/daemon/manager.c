@@ -28,10 +28,12 @@ reservation_free(gpointer data)
 
 static VqPool *
 choose_pool(const VqConfig *config, const VqTopology *topology, const VqCpuset *drained,
-            GError **error)
+            bool hotplug, GError **error)
 {
-    const VqPoolRequest request = {
-        .cpus = config->pool_cpus, .share = config->pool_share, .drained = drained};
+    const VqPoolRequest request = {.cpus = config->pool_cpus,
+                                   .share = config->pool_share,
+                                   .drained = drained,
+                                   .hotplug = hotplug};
 
     return vq_pool_choose(topology, &request, error);
 }
@@ -49,7 +51,7 @@ vq_manager_new(const VqConfig *config, VqTopology *topology, VqRecords *records,
     manager->loads = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     manager->failures = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     manager->plan = vq_plan_new();
-    manager->pool = choose_pool(config, topology, records->drained, error);
+    manager->pool = choose_pool(config, topology, records->drained, false, error);
     if (manager->pool)
         return manager;
     vq_manager_free(manager);
@@ -77,7 +79,8 @@ vq_manager_configure(VqManager *manager, const VqConfig *config, VqTopology *top
                      GError **error)
 {
     const VqTopology *machine = topology ? topology : manager->topology;
-    VqPool *pool = choose_pool(config, machine, manager->records->drained, error);
+    bool hotplug = config == manager->config; /* was accepted, and must do on what is left */
+    VqPool *pool = choose_pool(config, machine, manager->records->drained, hotplug, error);
 
     if (!pool)
         return false;
@@ -91,12 +94,23 @@ vq_manager_configure(VqManager *manager, const VqConfig *config, VqTopology *top
     return true;
 }
 
+/* Offline ones too: what is drained while it is away does not come back. */
+static bool
+has_all(const VqTopology *topology, const VqCpuset *cpus)
+{
+    VQ_CPUSET_FOREACH (cpu, cpus) {
+        if (!vq_topology_pu(topology, cpu))
+            return false;
+    }
+    return true;
+}
+
 bool
 vq_manager_drain(VqManager *manager, const VqCpuset *cpus, GError **error)
 {
     g_autoptr(VqCpuset) drained = cpus ? vq_cpuset_copy(cpus) : vq_cpuset_new();
 
-    if (cpus && !vq_cpuset_subset(cpus, manager->topology->usable)) {
+    if (cpus && !has_all(manager->topology, cpus)) {
         g_autofree char *asked = vq_cpuset_format(cpus);
         g_autofree char *usable = vq_cpuset_format(manager->topology->usable);
 
@@ -107,7 +121,7 @@ vq_manager_drain(VqManager *manager, const VqCpuset *cpus, GError **error)
     if (cpus)
         vq_cpuset_union(drained, manager->records->drained);
 
-    VqPool *pool = choose_pool(manager->config, manager->topology, drained, error);
+    VqPool *pool = choose_pool(manager->config, manager->topology, drained, true, error);
 
     if (!pool)
         return false;

@@ -59,7 +59,10 @@ VqManager *vq_manager_new(const VqConfig *config, VqTopology *topology, VqRecord
                           GError **error);
 void vq_manager_free(VqManager *manager);
 
-/* A new configuration or topology (NULL: as before). On error nothing has changed. */
+/*
+ * A new configuration, or topology (NULL: as before); takes @topology unless it fails. With the
+ * configuration it has, CPUs of the pool that went away are no error. On error nothing has changed.
+ */
 bool vq_manager_configure(VqManager *manager, const VqConfig *config, VqTopology *topology,
                           GError **error);
 

@@ -140,20 +140,25 @@ end_round(VqReconcile *self, const GError *error)
     schedule(self, self->dirty && !error ? COALESCE_MS : pause);
 }
 
-/* CPUs came or went: the machine is read again. */
+/* CPUs came or went: the machine is read again; at the next round once more if that fails. */
 static void
 check_machine(VqReconcile *self, const char *online)
 {
+    VqManager *manager = self->manager;
     g_autoptr(GError) error = NULL;
+    VqTopology *topology;
 
     if (g_strcmp0(self->online, online) == 0)
         return;
     if (self->online) {
-        VqTopology *topology = vq_host_topology_live("/", &error);
-
-        if (!topology ||
-            !vq_manager_configure(self->manager, self->manager->config, topology, &error))
+        topology = vq_host_topology_live("/", &error);
+        if (!topology || !vq_manager_configure(manager, manager->config, topology, &error)) {
+            vq_topology_free(topology);
             g_warning("CPUs of the host changed to %s: %s", online, error->message);
+            return;
+        }
+        g_message("CPUs of the host changed from %s to %s; pool: %s", self->online, online,
+                  manager->pool->reason);
     }
     g_free(self->online);
     self->online = g_strdup(online);

@@ -83,6 +83,69 @@ test_machine(guint packages, guint nodes, guint cores, guint pus)
     return t;
 }
 
+/* Cores without a PU are no more; the PUs of the others say so by their new index. */
+static void
+drop_empty_cores(VqTopology *t)
+{
+    for (guint i = t->cores->len; i-- > 0;) {
+        if (vq_cpuset_empty(((VqCore *)g_ptr_array_index(t->cores, i))->pus))
+            g_ptr_array_remove_index(t->cores, i);
+    }
+    for (guint i = 0; i < t->cores->len; i++) {
+        VQ_CPUSET_FOREACH (pu, ((VqCore *)g_ptr_array_index(t->cores, i))->pus)
+            ((VqPu *)vq_topology_pu(t, pu))->core = (int)i;
+    }
+}
+
+static void
+renumber(int *package, int gone)
+{
+    if (*package == gone)
+        *package = -1;
+    else if (*package > gone)
+        --*package;
+}
+
+/* Nodes of memory without CPUs stay, and then belong to none. */
+static void
+drop_empty_packages(VqTopology *t)
+{
+    for (int i = (int)t->packages->len; i-- > 0;) {
+        if (!vq_cpuset_empty(((VqPackage *)g_ptr_array_index(t->packages, i))->cpus))
+            continue;
+        g_ptr_array_remove_index(t->packages, i);
+        for (guint k = 0; k < t->cores->len; k++)
+            renumber(&((VqCore *)g_ptr_array_index(t->cores, k))->package, i);
+        for (guint k = 0; k < t->nodes->len; k++)
+            renumber(&((VqNode *)g_ptr_array_index(t->nodes, k))->package, i);
+    }
+}
+
+void
+test_machine_take_away(VqTopology *t, const VqCpuset *cpus)
+{
+    g_autoptr(GError) error = NULL;
+
+    VQ_CPUSET_FOREACH (cpu, cpus) {
+        VqPu *pu = (VqPu *)vq_topology_pu(t, cpu);
+
+        pu->core = -1;
+        pu->usable = pu->isolated = false;
+    }
+    vq_cpuset_subtract(t->usable, cpus);
+    vq_cpuset_subtract(t->isolated, cpus);
+    for (guint i = 0; i < t->cores->len; i++)
+        vq_cpuset_subtract(((VqCore *)g_ptr_array_index(t->cores, i))->pus, cpus);
+    for (guint i = 0; i < t->nodes->len; i++)
+        vq_cpuset_subtract(((VqNode *)g_ptr_array_index(t->nodes, i))->cpus, cpus);
+    for (guint i = 0; i < t->packages->len; i++)
+        vq_cpuset_subtract(((VqPackage *)g_ptr_array_index(t->packages, i))->cpus, cpus);
+    drop_empty_cores(t);
+    drop_empty_packages(t);
+    vq_topology_check(t, &error);
+    g_assert_no_error(error);
+}
+
 VqThread *
 test_thread(GPtrArray *threads, const char *domain, const char *disk, unsigned iothread,
             VqPlacement class, int node)

@@ -11,6 +11,9 @@
  */
 VqTopology *test_machine(guint packages, guint nodes, guint cores, guint pus);
 
+/* @cpus go offline: they stay known, and without a core. */
+void test_machine_take_away(VqTopology *topology, const VqCpuset *cpus);
+
 /* A thread of @domain that serves queue @queue of @disk, whose device hangs on @node (-1: not
  * known). Appended to @threads. */
 VqThread *test_thread(GPtrArray *threads, const char *domain, const char *disk, unsigned iothread,

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "host/topology.h"
+#include "support/machine.h"
 
 #include <string.h>
 
@@ -197,6 +198,22 @@ check_cores(const Rounds *bed, const VqPlan *plan)
         g_assert_true(!dedicated[i] || users[i] == 1);
 }
 
+/* By the checker that placement's own tests use, on the same input. */
+static void
+check_plan(const Rounds *bed, const VqPlan *plan)
+{
+    const VqManager *manager = bed->manager;
+    g_autoptr(GPtrArray) threads = vq_manager_threads(manager);
+    const VqPlacementInput input = {.topology = manager->topology,
+                                    .pool = manager->pool->cpus,
+                                    .threads = threads,
+                                    .params = manager->config->placement};
+    g_autoptr(GError) error = NULL;
+
+    vq_plan_check(plan, &input, &error);
+    g_assert_no_error(error);
+}
+
 /* One round; the number of actions that were carried out. */
 unsigned
 rounds_one(Rounds *bed)
@@ -210,6 +227,7 @@ rounds_one(Rounds *bed)
     g_autoptr(VqPlan) plan = vq_manager_compute(bed->manager);
     g_autoptr(GPtrArray) actions = vq_manager_actions(bed->manager, plan);
 
+    check_plan(bed, plan);
     check_cores(bed, plan);
     vq_manager_intend(bed->manager, actions);
     rounds_apply(&bed->fake, actions);
@@ -226,13 +244,32 @@ rounds_settle(Rounds *bed)
         g_assert_cmpuint(++rounds, <, 5);
 }
 
-static VqManager *
-new_manager(Rounds *bed, VqRecords *records)
+static VqTopology *
+machine(const Rounds *bed)
 {
     g_autoptr(GError) error = NULL;
     VqTopology *topology = vq_host_topology_synthetic(MACHINE, &error);
 
     g_assert_no_error(error);
+    test_machine_take_away(topology, bed->offline);
+    return topology;
+}
+
+void
+rounds_offline(Rounds *bed, const char *cpus)
+{
+    g_autoptr(GError) error = NULL;
+
+    vq_cpuset_free(bed->offline);
+    bed->offline = vq_cpuset_parse(cpus, NULL);
+    g_assert_true(vq_manager_configure(bed->manager, &bed->config, machine(bed), &error));
+}
+
+static VqManager *
+new_manager(Rounds *bed, VqRecords *records)
+{
+    g_autoptr(GError) error = NULL;
+    VqTopology *topology = machine(bed);
 
     VqManager *manager = vq_manager_new(&bed->config, topology, records, &error);
 
@@ -251,6 +288,7 @@ rounds_init(Rounds *bed)
                              .reservation_seconds = 30,
                              .poll = {1000000000, 1000, 1}};
     bed->config.pool_cpus = vq_cpuset_parse(POOL, NULL);
+    bed->offline = vq_cpuset_new();
     bed->fake.guests = g_ptr_array_new_with_free_func(guest_free);
     bed->manager = new_manager(bed, vq_records_new());
 }
@@ -261,6 +299,7 @@ rounds_clear(Rounds *bed)
     vq_manager_free(bed->manager);
     g_ptr_array_unref(bed->fake.guests);
     vq_cpuset_free(bed->config.pool_cpus);
+    vq_cpuset_free(bed->offline);
 }
 
 /* kill -9 and start: only what is on disk survives. */

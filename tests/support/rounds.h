@@ -31,6 +31,7 @@ typedef struct {
     VqConfig config;
     VqManager *manager;
     RoundsFake fake;
+    VqCpuset *offline; /* CPUs of the machine that are away */
     gint64 now;
 } Rounds;
 
@@ -47,6 +48,8 @@ unsigned rounds_one(Rounds *bed);
 void rounds_settle(Rounds *bed);
 void rounds_init(Rounds *bed);
 void rounds_clear(Rounds *bed);
+/* The CPUs that are offline from now on; the daemon sees it as after a change of the host's. */
+void rounds_offline(Rounds *bed, const char *cpus);
 void rounds_restart(Rounds *bed, bool lose_records);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Rounds, rounds_clear)

@@ -298,6 +298,95 @@ test_drain(void)
     g_assert_true(vq_cpuset_equal(bed.manager->records->drained, some));
 }
 
+static bool
+anywhere_in(const RoundsGuest *vm, const char *cpus)
+{
+    g_autoptr(VqCpuset) set = vq_cpuset_parse(cpus, NULL);
+
+    for (unsigned i = 1; i <= vm->queues; i++) {
+        g_autoptr(VqCpuset) pin = vq_cpuset_parse(rounds_pin(vm, "iothread", i), NULL);
+
+        if (vq_cpuset_intersects(pin, set))
+            return true;
+    }
+    return false;
+}
+
+/* The degraded text of the domain's first thread, or NULL. */
+static char *
+degraded(const Rounds *bed, const char *domain)
+{
+    g_autoptr(VqPlan) plan = vq_manager_compute(bed->manager);
+
+    return g_strdup(vq_plan_find(plan, domain, NULL, 1)->degraded);
+}
+
+/* Threads leave CPUs that go offline at once, promises hold while there is room, and come back. */
+static void
+test_hotplug(void)
+{
+    g_auto(Rounds) bed;
+    g_autofree char *first = NULL, *said = NULL, *after = NULL;
+
+    rounds_init(&bed);
+
+    RoundsGuest *dedicated = rounds_start(&bed, "vm1", 1, 4, DEDICATED);
+    RoundsGuest *shared = rounds_start(&bed, "vm2", 2, 4, "placement='shared'");
+
+    rounds_settle(&bed);
+    /* half of the pool goes, and one sibling: 4 cores are left, the shared threads keep one */
+    rounds_offline(&bed, "16-23,31");
+    rounds_settle(&bed);
+    g_assert_false(anywhere_in(dedicated, "16-23,31"));
+    g_assert_false(anywhere_in(shared, "16-23,31"));
+    first = degraded(&bed, "vm1");
+    g_assert_nonnull(first);
+    /* all of it: on the host's other CPUs, and said */
+    rounds_offline(&bed, "16-31");
+    rounds_settle(&bed);
+    g_assert_false(anywhere_in(dedicated, "16-31"));
+    said = degraded(&bed, "vm2");
+    g_assert_nonnull(said);
+    g_assert_nonnull(strstr(bed.manager->pool->reason, "without 16-31, offline"));
+    rounds_restart(&bed, false);
+    rounds_settle(&bed);
+    rounds_offline(&bed, "");
+    rounds_settle(&bed);
+    g_assert_false(anywhere_in(dedicated, "0-15"));
+    g_assert_false(anywhere_in(shared, "0-15"));
+    after = degraded(&bed, "vm1");
+    g_assert_null(after);
+    g_assert_cmpuint(g_hash_table_size(dedicated->polls), ==, 4);
+}
+
+static void
+test_pool_change(void)
+{
+    g_auto(Rounds) bed;
+    g_autoptr(GError) error = NULL;
+    VqConfig other, wrong;
+
+    rounds_init(&bed);
+
+    RoundsGuest *vm = rounds_start(&bed, "vm1", 1, 4, DEDICATED);
+
+    rounds_settle(&bed);
+    other = wrong = bed.config;
+    other.pool_cpus = vq_cpuset_parse("4-11", NULL);
+    wrong.pool_cpus = vq_cpuset_parse("4-11,99", NULL);
+    g_assert_true(vq_manager_configure(bed.manager, &other, NULL, &error));
+    rounds_settle(&bed);
+    g_assert_false(anywhere_in(vm, "0-3,12-31"));
+    g_assert_false(vq_manager_configure(bed.manager, &wrong, NULL, &error));
+    g_assert_error(error, VQ_ERROR, VQ_ERROR_INVALID);
+    g_assert_cmpuint(rounds_one(&bed), ==, 0);
+    g_assert_true(vq_manager_configure(bed.manager, &bed.config, NULL, NULL));
+    rounds_settle(&bed);
+    g_assert_false(anywhere_in(vm, "0-15"));
+    vq_cpuset_free(other.pool_cpus);
+    vq_cpuset_free(wrong.pool_cpus);
+}
+
 static void
 test_records_damaged(void)
 {
@@ -345,6 +434,8 @@ main(int argc, char **argv)
     g_test_add_func("/manager/admit", test_admit);
     g_test_add_func("/manager/promise", test_promise);
     g_test_add_func("/manager/drain", test_drain);
+    g_test_add_func("/manager/hotplug", test_hotplug);
+    g_test_add_func("/manager/pool-change", test_pool_change);
     g_test_add_func("/manager/records-damaged", test_records_damaged);
     g_test_add_func("/manager/another-boot", test_another_boot);
     return g_test_run();

@@ -123,6 +123,34 @@ test_drained(void)
     expect(t, "6,14", 25, "0-15", "", "configured", "all of it (6,14) is drained");
 }
 
+/* A pool that was accepted is served from what is left of it, and never takes the last core. */
+static void
+test_offline(void)
+{
+    g_autoptr(VqTopology) t = test_machine(2, 1, 4, 2);
+    g_autoptr(VqCpuset) some = vq_cpuset_parse("7,15", NULL);
+    g_autoptr(VqCpuset) pool = vq_cpuset_parse("6-7,14-15", NULL);
+    g_autoptr(VqCpuset) host = vq_cpuset_parse("0-3,8-11", NULL);
+    g_autoptr(VqCpuset) most = vq_cpuset_parse("4-7,12-15", NULL);
+
+    test_machine_take_away(t, some);
+    expect(t, "6-7,14-15", 25, NULL, "6,14", "configured", "without 7,15, offline");
+    test_machine_take_away(t, pool);
+    expect(t, "6-7,14-15", 25, NULL, "", "configured", "on the host's other CPUs");
+    refused(t, "7,16", 25, VQ_ERROR_INVALID, "16 is not on this host");
+    /* the host's own cores go: the pool that was all the rest gives one */
+    t = (vq_topology_free(t), test_machine(2, 1, 4, 2));
+    test_machine_take_away(t, host);
+    refused(t, "4-7,12-15", 25, VQ_ERROR_CONFLICT, "all usable CPUs");
+
+    const VqPoolRequest request = {.cpus = most, .share = 25, .hotplug = true};
+    g_autoptr(VqPool) rest = vq_pool_choose(t, &request, NULL);
+    g_autofree char *text = vq_cpuset_format(rest->cpus);
+
+    g_assert_cmpstr(text, ==, "5-7,13-15");
+    g_assert_nonnull(strstr(rest->reason, "without core 4, left to the host"));
+}
+
 /* Whole cores, as many as asked, never all, never the first, each node within one of its part. */
 static void
 check_share(const VqTopology *t, unsigned share)
@@ -178,6 +206,7 @@ main(int argc, char **argv)
     g_test_add_func("/pool/share", test_share);
     g_test_add_func("/pool/share-near-devices", test_share_near_devices);
     g_test_add_func("/pool/drained", test_drained);
+    g_test_add_func("/pool/offline", test_offline);
     g_test_add_func("/pool/share-laws", test_share_laws);
     return g_test_run();
 }
