@@ -1,17 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * THE objective: what makes one place better than another. Lexicographic, in this order:
- *
- *   1. promises: kept by placement-admit.c, which alone decides who gets a core of its own
- *   2. overload: load above a core's limit, summed over the shared cores
- *   3. device:   distance from the core's NUMA node to the devices' nodes, summed over threads
- *   4. memory:   ... to the VM's memory
- *   5. scatter:  pairs of threads of one VM that share neither last level cache nor package
- *                (for dedicated threads after the speed of their cores)
- *   6. uneven:   sum over cores of claim^2/capacity, least when all are loaded alike; a thread that
- *                runs somewhere already moves for it only if the gap between the two cores shrinks
- *                by more than move_gain
- *   7. moves:    threads that change their core, and threads that have to make room for them
+ * What a change of place does to the objective (objective.c), from the same terms; and the rules
+ * that keep a thread that runs where it is although a little would be gained (hysteresis).
  */
 #include "core/placement-work.h"
 
@@ -19,43 +9,26 @@
 #define OVERLOAD_MIN (VQ_LOAD_UNIT / 100) /* less than 1% of a core is not worth a move */
 
 VqCost
-vq_cost_pack(unsigned device, unsigned memory, unsigned slow, unsigned moves)
+vq_cost_pack(unsigned unrest, unsigned device, unsigned memory, unsigned slow, unsigned moves)
 {
-    VqCost cost = device;
+    VqCost cost = unrest;
 
+    cost = (cost << FIELD_BITS) + device;
     cost = (cost << FIELD_BITS) + memory;
     cost = (cost << FIELD_BITS) + slow;
     return (cost << FIELD_BITS) + moves;
 }
 
-static guint8
-distance_of(const guint8 *row, const VqSlot *slot)
-{
-    return slot->node >= 0 ? row[slot->node] : 0;
-}
-
 VqCost
 vq_cost_dedicated(const VqWork *work, const VqJob *job, const VqSlot *slot)
 {
-    int index = (int)(slot - work->slots);
-    unsigned moves = slot->guests; /* they have to leave */
+    bool moved = job->home >= 0 && job->home != (int)(slot - work->slots);
 
-    if (job->home >= 0 && job->home != index)
-        moves++;
-    return vq_cost_pack(distance_of(job->device, slot), distance_of(job->memory, slot),
-                        (unsigned)(VQ_CAPACITY_UNIT - slot->capacity), moves);
-}
-
-static gint64
-limit_of(const VqWork *work, const VqSlot *slot)
-{
-    return work->limit * slot->capacity / VQ_CAPACITY_UNIT;
-}
-
-static gint64
-overload(const VqWork *work, const VqSlot *slot, gint64 more)
-{
-    return MAX(slot->load + more - limit_of(work, slot), 0);
+    /* its guests have to leave */
+    return vq_cost_pack(moved && job->thread->resting,
+                        (unsigned)vq_term_distance(job->device, slot),
+                        (unsigned)vq_term_distance(job->memory, slot), (unsigned)vq_term_slow(slot),
+                        slot->guests + (moved ? 1 : 0));
 }
 
 /* Claim on a core relative to its capacity. */
@@ -65,44 +38,51 @@ relative(const VqSlot *slot, gint64 more)
     return (slot->claim + more) * VQ_CAPACITY_UNIT / slot->capacity;
 }
 
-/* claim^2/capacity, times 1024 to stay whole for all capacities of 1024/n. */
-static __int128
-unevenness(const VqSlot *slot, gint64 more)
+/* Pairs of a domain's threads in different places that @job adds by going from @a (-1: from
+ * nowhere) to @b; @row: the domain's placed threads in each place. */
+static gint64
+pairs(const VqWork *work, const VqJob *job, const guint *row, int a, int b)
 {
-    __int128 claim = slot->claim + more;
-
-    if (slot->capacity == VQ_CAPACITY_UNIT) /* nearly always; dividing 128 bits is slow */
-        return claim * claim;
-    return claim * claim * VQ_CAPACITY_UNIT / slot->capacity;
-}
-
-/* Pairs of a domain's threads in different clusters that @job adds by coming to @to from @from. */
-static int
-scatter(const VqWork *work, const VqJob *job, int from, int to)
-{
-    const guint *row = work->clusters + (gsize)job->domain * work->n_clusters;
-    int a = from >= 0 ? work->slots[from].cluster : -1;
-    int b = work->slots[to].cluster;
+    gint64 placed = VQ_WORK_DOMAIN(work, job->domain)->placed;
 
     if (a == b)
         return 0;
-    return (a >= 0 ? (int)row[a] - 1 : 0) - (int)row[b];
+    return (a >= 0 ? (gint64)row[a] - 1 : placed) - (gint64)row[b];
 }
 
-/* The part of a delta that concerns two cores' loads. */
 static void
-weigh_cores(const VqWork *work, VqDelta *delta, const VqSlot *from, const VqSlot *to, gint64 load,
-            gint64 claim)
+add_pairs(const VqWork *work, VqObjective *sum, const VqJob *job, const VqSlot *from,
+          const VqSlot *to)
 {
-    delta->overload = overload(work, to, load) - overload(work, to, 0);
-    delta->uneven = unevenness(to, claim) - unevenness(to, 0);
-    delta->imbalance = 0;
-    if (!from)
-        return;
-    delta->overload += overload(work, from, -load) - overload(work, from, 0);
-    delta->uneven += unevenness(from, -claim) - unevenness(from, 0);
-    delta->imbalance = ABS(relative(from, -claim) - relative(to, claim)) -
-                       ABS(relative(from, 0) - relative(to, 0));
+    const guint *packages = work->packages + (gsize)job->domain * work->n_packages;
+    const guint *clusters = work->clusters + (gsize)job->domain * work->n_clusters;
+
+    sum->package += pairs(work, job, packages, from ? (int)from->package : -1, (int)to->package);
+    sum->scatter += pairs(work, job, clusters, from ? from->cluster : -1, to->cluster);
+}
+
+static void
+add_thread(VqObjective *sum, const VqJob *job, const VqSlot *slot, int sign)
+{
+    sum->device += sign * vq_term_distance(job->device, slot);
+    sum->memory += sign * vq_term_distance(job->memory, slot);
+}
+
+/* What becomes of one core when a load and a number of threads is added. */
+static void
+add_core(const VqWork *work, VqObjective *sum, const VqSlot *slot, gint64 load, gint64 claim,
+         int threads)
+{
+    sum->overload += vq_term_overload(slot, load) - vq_term_overload(slot, 0);
+    sum->cores += vq_term_in_use(work, slot, threads) - vq_term_in_use(work, slot, 0);
+    sum->uneven += vq_term_uneven(slot, claim) - vq_term_uneven(slot, 0);
+}
+
+static gint64
+imbalance(const VqSlot *from, const VqSlot *to, gint64 claim)
+{
+    return ABS(relative(from, -claim) - relative(to, claim)) -
+           ABS(relative(from, 0) - relative(to, 0));
 }
 
 VqDelta
@@ -110,17 +90,18 @@ vq_delta_move(const VqWork *work, const VqJob *job, int from, int to)
 {
     const VqSlot *source = from >= 0 ? &work->slots[from] : NULL;
     const VqSlot *target = &work->slots[to];
-    VqDelta delta = {
-        .device = distance_of(job->device, target),
-        .memory = distance_of(job->memory, target),
-        .scatter = scatter(work, job, from, to),
-    };
+    VqDelta delta = {.sum.moves = vq_term_moved(job, to) - vq_term_moved(job, from)};
 
+    if (source == target)
+        return delta;
+    add_pairs(work, &delta.sum, job, source, target);
+    add_thread(&delta.sum, job, target, 1);
+    add_core(work, &delta.sum, target, job->load, job->claim, 1);
     if (source) {
-        delta.device -= distance_of(job->device, source);
-        delta.memory -= distance_of(job->memory, source);
+        add_thread(&delta.sum, job, source, -1);
+        add_core(work, &delta.sum, source, -job->load, -job->claim, -1);
+        delta.imbalance = imbalance(source, target, job->claim);
     }
-    weigh_cores(work, &delta, source, target, job->load, job->claim);
     return delta;
 }
 
@@ -129,58 +110,52 @@ vq_delta_swap(const VqWork *work, const VqJob *a, const VqJob *b)
 {
     const VqSlot *from = &work->slots[a->slot], *to = &work->slots[b->slot];
     VqDelta delta = {
-        .device = distance_of(a->device, to) - distance_of(a->device, from) +
-                  distance_of(b->device, from) - distance_of(b->device, to),
-        .memory = distance_of(a->memory, to) - distance_of(a->memory, from) +
-                  distance_of(b->memory, from) - distance_of(b->memory, to),
+        .sum.moves = vq_term_moved(a, b->slot) - vq_term_moved(a, a->slot) +
+                     vq_term_moved(b, a->slot) - vq_term_moved(b, b->slot),
+        .imbalance = imbalance(from, to, a->claim - b->claim),
     };
 
-    if (a->domain != b->domain)
-        delta.scatter = scatter(work, a, a->slot, b->slot) + scatter(work, b, b->slot, a->slot);
-    weigh_cores(work, &delta, from, to, a->load - b->load, a->claim - b->claim);
+    if (a->domain != b->domain) {
+        add_pairs(work, &delta.sum, a, from, to);
+        add_pairs(work, &delta.sum, b, to, from);
+    }
+    add_thread(&delta.sum, a, to, 1);
+    add_thread(&delta.sum, a, from, -1);
+    add_thread(&delta.sum, b, from, 1);
+    add_thread(&delta.sum, b, to, -1);
+    add_core(work, &delta.sum, from, b->load - a->load, b->claim - a->claim, 0);
+    add_core(work, &delta.sum, to, a->load - b->load, a->claim - b->claim, 0);
     return delta;
 }
 
-int
-vq_delta_compare(const VqDelta *a, const VqDelta *b)
-{
-    if (a->overload != b->overload)
-        return a->overload < b->overload ? -1 : 1;
-    if (a->device != b->device)
-        return a->device < b->device ? -1 : 1;
-    if (a->memory != b->memory)
-        return a->memory < b->memory ? -1 : 1;
-    if (a->scatter != b->scatter)
-        return a->scatter < b->scatter ? -1 : 1;
-    if (a->uneven != b->uneven)
-        return a->uneven < b->uneven ? -1 : 1;
-    return 0;
-}
-
 /*
- * A settled thread moves for less overload, a nearer device or nearer memory; for even load only
- * beyond the hysteresis; to be near its siblings alone it does not.
+ * A settled thread moves for less overload, a nearer device or nearer memory, or to give up the
+ * core; for even load only beyond the hysteresis; to be near its siblings alone it does not.
  */
 bool
 vq_delta_worthwhile(const VqWork *work, const VqDelta *delta, bool settled)
 {
-    static const VqDelta nothing;
+    static const VqObjective nothing;
+    const VqObjective *sum = &delta->sum;
 
-    if (vq_delta_compare(delta, &nothing) >= 0)
+    if (vq_objective_compare(sum, &nothing) >= 0)
         return false;
-    if (settled && delta->overload < 0)
-        return delta->overload <= -OVERLOAD_MIN;
-    if (!settled || delta->device || delta->memory)
+    if (settled && sum->overload < 0)
+        return sum->overload <= -OVERLOAD_MIN;
+    if (!settled || sum->device || sum->memory)
         return true;
-    return delta->scatter == 0 && delta->imbalance < -work->gain;
+    return sum->package == 0 && sum->scatter == 0 && sum->cores == 0 &&
+           delta->imbalance < -work->gain;
 }
 
 void
 vq_cluster_put(VqWork *work, const VqJob *job, int slot, int sign)
 {
-    int cluster = work->slots[slot].cluster;
+    const VqSlot *at = &work->slots[slot];
 
-    work->clusters[(gsize)job->domain * work->n_clusters + (guint)cluster] += (guint)sign;
+    work->clusters[(gsize)job->domain * work->n_clusters + (guint)at->cluster] += (guint)sign;
+    work->packages[(gsize)job->domain * work->n_packages + at->package] += (guint)sign;
+    VQ_WORK_DOMAIN(work, job->domain)->placed += (guint)sign;
 }
 
 void
@@ -188,5 +163,26 @@ vq_slot_put(VqWork *work, const VqJob *job, int slot, int sign)
 {
     work->slots[slot].load += sign * job->load;
     work->slots[slot].claim += sign * job->claim;
+    work->slots[slot].shared += (guint)sign;
     vq_cluster_put(work, job, slot, sign);
+}
+
+void
+vq_slot_put_held(VqWork *work, VqJob *job)
+{
+    gint64 total = vq_cpuset_count(job->thread->current);
+
+    for (guint i = 0; i < work->n_slots; i++) {
+        g_autoptr(VqCpuset) common = vq_cpuset_copy(work->slots[i].core->pus);
+
+        vq_cpuset_intersect(common, job->thread->current);
+
+        gint64 share = vq_cpuset_count(common);
+
+        work->slots[i].load += job->load * share / total;
+        work->slots[i].claim += job->claim * share / total;
+    }
+    job->slot = job->home;
+    if (job->home >= 0)
+        vq_cluster_put(work, job, job->home, 1);
 }

@@ -48,6 +48,20 @@ cluster_of(const VqWork *work, const VqCore *core)
     return (int)topology->caches->len + MAX(core->package, 0);
 }
 
+/* What a core can take of shared threads: two PUs that work at once get more done than one, though
+ * far less than twice as much. */
+static void
+measure_core(const VqWork *work, VqSlot *slot)
+{
+    gint64 gain = (gint64)(CLAMP(work->input->params.smt_gain, 0, 1) * VQ_CAPACITY_UNIT);
+
+    slot->capacity = slot->speed;
+    if (vq_cpuset_count(slot->pus) > 1)
+        slot->capacity += slot->speed * gain / VQ_CAPACITY_UNIT;
+    slot->limit = work->limit * slot->capacity / VQ_CAPACITY_UNIT;
+    slot->inverse = (VQ_INVERSE_UNIT + slot->capacity / 2) / slot->capacity;
+}
+
 static void
 make_slots(VqWork *work)
 {
@@ -55,7 +69,8 @@ make_slots(VqWork *work)
 
     work->slots = g_new0(VqSlot, work->n_cores);
     work->slot_of = g_new(int, work->n_cores);
-    work->n_clusters = topology->caches->len + MAX(topology->packages->len, 1);
+    work->n_packages = MAX(topology->packages->len, 1);
+    work->n_clusters = topology->caches->len + work->n_packages;
     for (guint i = 0; i < work->n_cores; i++) {
         const VqCore *core = g_ptr_array_index(topology->cores, i);
         g_autoptr(VqCpuset) pus = vq_cpuset_copy(core->pus);
@@ -71,9 +86,11 @@ make_slots(VqWork *work)
             .node = core->node,
             .cluster = cluster_of(work, core),
             .pus = g_steal_pointer(&pus),
-            .capacity = CLAMP(core->capacity, 1, VQ_CAPACITY_UNIT),
+            .package = (guint)MAX(core->package, 0),
+            .speed = CLAMP(core->capacity, 1, VQ_CAPACITY_UNIT),
             .owner = -1,
         };
+        measure_core(work, &work->slots[work->n_slots - 1]);
     }
 }
 
@@ -324,18 +341,23 @@ find_holders(VqWork *work)
     }
 }
 
-/* More load than the pool's limit: now weights decide who gets how much. After admission, since
- * who is refused brings no load. */
+/* More shared load than the cores for it may take: now weights decide who gets how much. After the
+ * dedicated threads have their cores, and without who is refused. */
 void
 vq_work_weigh(VqWork *work)
 {
     gint64 room = 0, demand = 0;
 
-    for (guint i = 0; i < work->n_slots; i++)
-        room += work->limit * work->slots[i].capacity / VQ_CAPACITY_UNIT;
+    for (guint i = 0; i < work->n_slots; i++) {
+        if (work->slots[i].owner < 0)
+            room += work->slots[i].limit;
+    }
     for (guint i = 0; i < work->n_jobs; i++) {
-        if (!VQ_WORK_DOMAIN(work, work->jobs[i].domain)->required_refused)
-            demand += work->jobs[i].load;
+        const VqJob *job = &work->jobs[i];
+
+        if (job->class != VQ_PLACEMENT_DEDICATED &&
+            !VQ_WORK_DOMAIN(work, job->domain)->required_refused)
+            demand += job->load;
     }
     work->overloaded = demand > room;
     for (guint i = 0; i < work->n_jobs; i++) {
@@ -364,6 +386,7 @@ vq_work_new(const VqPlacementInput *input)
     make_jobs(work);
     make_domains(work);
     work->clusters = g_new0(guint, (gsize)MAX(work->domains->len, 1) * work->n_clusters);
+    work->packages = g_new0(guint, (gsize)MAX(work->domains->len, 1) * work->n_packages);
     make_groups(work);
     mark_held(work);
     find_holders(work);
@@ -386,6 +409,7 @@ vq_work_free(VqWork *work)
     g_free(work->slots);
     g_free(work->jobs);
     g_free(work->clusters);
+    g_free(work->packages);
     g_free(work->distance);
     vq_cpuset_free(work->outside);
     vq_plan_free(work->plan);

@@ -7,37 +7,22 @@
  */
 #include "core/placement-work.h"
 
+/* What settled threads may move for, one after the other: what matters most has the first claim on
+ * max_moves. */
+typedef enum { STAGE_OVERLOAD, STAGE_LOCALITY, STAGE_ALL, STAGE_RESTING } Stage;
+
 typedef struct {
     VqWork *work;
     GArray *jobs;  /* of guint: to be levelled */
     GArray *slots; /* of guint: open to them */
+    Stage stage;
+    guint moved; /* settled threads away from home */
 } Level;
 
 static VqJob *
 level_job(const Level *level, guint i)
 {
     return &level->work->jobs[g_array_index(level->jobs, guint, i)];
-}
-
-/* A thread pinned by hand loads the cores it may run on evenly. */
-static void
-put_held(VqWork *work, VqJob *job)
-{
-    gint64 total = vq_cpuset_count(job->thread->current);
-
-    for (guint i = 0; i < work->n_slots; i++) {
-        g_autoptr(VqCpuset) common = vq_cpuset_copy(work->slots[i].core->pus);
-
-        vq_cpuset_intersect(common, job->thread->current);
-
-        gint64 share = vq_cpuset_count(common);
-
-        work->slots[i].load += job->load * share / total;
-        work->slots[i].claim += job->claim * share / total;
-    }
-    job->slot = job->home;
-    if (job->home >= 0)
-        vq_cluster_put(work, job, job->home, 1);
 }
 
 static bool
@@ -61,7 +46,7 @@ collect(Level *level)
         if (refused(work, job) || job->class == VQ_PLACEMENT_DEDICATED)
             continue;
         if (vq_job_held(job))
-            put_held(work, job);
+            vq_slot_put_held(work, job);
         else
             g_array_append_val(level->jobs, i);
     }
@@ -73,9 +58,23 @@ is_open(const VqWork *work, int slot)
     return slot >= 0 && work->slots[slot].owner < 0;
 }
 
+static bool
+is_settled(const VqWork *work, const VqJob *job)
+{
+    return is_open(work, job->home);
+}
+
+/* What @job adds to the moves that max_moves bounds by standing on @slot. */
+static int
+counted(const Level *level, const VqJob *job, int slot)
+{
+    return is_settled(level->work, job) && slot >= 0 && slot != job->home;
+}
+
 static void
 place(Level *level, VqJob *job, int slot)
 {
+    level->moved += (guint)(counted(level, job, slot) - counted(level, job, job->slot));
     if (job->slot >= 0)
         vq_slot_put(level->work, job, job->slot, -1);
     job->slot = slot;
@@ -96,7 +95,7 @@ best_slot(const Level *level, const VqJob *job, VqDelta *best)
 
         VqDelta delta = vq_delta_move(level->work, job, job->slot, slot);
 
-        if (found < 0 || vq_delta_compare(&delta, best) < 0) {
+        if (found < 0 || vq_objective_compare(&delta.sum, &best->sum) < 0) {
             *best = delta;
             found = slot;
         }
@@ -136,10 +135,24 @@ let_in(Level *level)
     }
 }
 
+/* Whether the present stage, its rest and max_moves let @job go to @slot. */
 static bool
-is_settled(const VqWork *work, const VqJob *job)
+may_go(const Level *level, const VqJob *job, int slot, const VqDelta *delta)
 {
-    return is_open(work, job->home);
+    guint limit = level->work->input->max_moves;
+    int more = counted(level, job, slot) - counted(level, job, job->slot);
+
+    if (!is_settled(level->work, job))
+        return true;
+    if (limit && more > 0 && level->moved + (guint)more > limit)
+        return false;
+    if (level->stage == STAGE_RESTING || level->stage == STAGE_OVERLOAD) {
+        if (delta->sum.overload >= 0)
+            return false;
+    } else if (level->stage == STAGE_LOCALITY && delta->sum.device == 0 && delta->sum.memory == 0) {
+        return false;
+    }
+    return level->stage == STAGE_RESTING || !job->thread->resting;
 }
 
 /* Each slot is asked by itself: a change that is worth it may hide behind a better one that is
@@ -160,8 +173,8 @@ try_move(Level *level, VqJob *job)
 
         VqDelta delta = vq_delta_move(work, job, job->slot, slot);
 
-        if (vq_delta_worthwhile(work, &delta, settled) &&
-            (found < 0 || vq_delta_compare(&delta, &best) < 0)) {
+        if (vq_delta_worthwhile(work, &delta, settled) && may_go(level, job, slot, &delta) &&
+            (found < 0 || vq_objective_compare(&delta.sum, &best.sum) < 0)) {
             best = delta;
             found = slot;
         }
@@ -197,18 +210,23 @@ try_swap(Level *level, VqJob *a, VqJob *b)
     VqDelta delta = vq_delta_swap(work, a, b);
     int slot = a->slot;
 
-    if (!vq_delta_worthwhile(work, &delta, is_settled(work, a) || is_settled(work, b)))
+    if (!vq_delta_worthwhile(work, &delta, is_settled(work, a) || is_settled(work, b)) ||
+        !may_go(level, a, b->slot, &delta) || !may_go(level, b, slot, &delta))
+        return false;
+    if (work->input->max_moves && is_settled(work, a) && is_settled(work, b) &&
+        level->moved + 2 > work->input->max_moves)
         return false;
     place(level, a, b->slot);
     place(level, b, slot);
     return true;
 }
 
-static void
-improve(Level *level)
+static bool
+improve(Level *level, Stage stage)
 {
-    bool changed = true;
+    bool changed = true, any = false;
 
+    level->stage = stage;
     while (changed) {
         changed = false;
         for (guint i = 0; i < level->jobs->len; i++)
@@ -217,7 +235,9 @@ improve(Level *level)
             for (guint k = i + 1; k < level->jobs->len; k++)
                 changed |= try_swap(level, level_job(level, i), level_job(level, k));
         }
+        any |= changed;
     }
+    return any;
 }
 
 void
@@ -232,7 +252,11 @@ vq_work_share(VqWork *work)
     collect(&level);
     if (level.slots->len > 0) {
         let_in(&level);
-        improve(&level);
+        for (bool changed = true; changed;) {
+            changed = false;
+            for (Stage stage = STAGE_OVERLOAD; stage <= STAGE_RESTING; stage++)
+                changed |= improve(&level, stage);
+        }
     }
     g_array_unref(level.jobs);
     g_array_unref(level.slots);

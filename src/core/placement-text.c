@@ -105,8 +105,8 @@ vq_text_reason(const VqWork *work, const VqJob *job)
     if (others == 0)
         return g_strdup_printf("core %u, nobody else on it so far, %s", slot->core->logical, where);
     return g_strdup_printf("core %u with %u other%s, load %.2f of %.2f, %s", slot->core->logical,
-                           others, others == 1 ? "" : "s", share(slot->load),
-                           share(work->limit * slot->capacity / VQ_CAPACITY_UNIT), where);
+                           others, others == 1 ? "" : "s", share(slot->load), share(slot->limit),
+                           where);
 }
 
 /* "core 5 on node 0: distance 21 to its device instead of 10"; "core 5, as near" */
@@ -126,10 +126,10 @@ compare_slots(const VqWork *work, const VqJob *job, const VqSlot *slot)
         return g_strdup_printf("core %u on node %u: distance %u to the VM's memory instead of %u",
                                core, node_os(work, slot->node), job->memory[slot->node],
                                job->memory[here->node]);
-    if (slot->capacity != here->capacity)
+    if (slot->speed != here->speed)
         return g_strdup_printf("core %u, as near: speed %d%% instead of %d%%", core,
-                               (int)(slot->capacity * 100 / VQ_CAPACITY_UNIT),
-                               (int)(here->capacity * 100 / VQ_CAPACITY_UNIT));
+                               (int)(slot->speed * 100 / VQ_CAPACITY_UNIT),
+                               (int)(here->speed * 100 / VQ_CAPACITY_UNIT));
     return g_strdup_printf("core %u, as near", core);
 }
 
@@ -175,7 +175,7 @@ alternative_shared(const VqWork *work, const VqJob *job)
 
         VqDelta delta = vq_delta_move(work, job, job->slot, (int)i);
 
-        if (found < 0 || vq_delta_compare(&delta, &best) < 0) {
+        if (found < 0 || vq_objective_compare(&delta.sum, &best.sum) < 0) {
             best = delta;
             found = (int)i;
         }

@@ -14,10 +14,13 @@
  */
 #pragma once
 
+#include "core/objective.h"
 #include "core/placement.h"
 
 #define VQ_LOAD_UNIT      1000000
 #define VQ_CAPACITY_UNIT  1024
+#define VQ_INVERSE_UNIT   (1 << 20)     /* 1/capacity as a whole number */
+#define VQ_UNEVEN_UNIT    (1e12 * 1024) /* claim^2/capacity of a full core of capacity 1024 */
 #define VQ_LOAD_IDLE      1000 /* an idle thread counts 0.1% when levelling, so idle ones spread */
 #define VQ_DISTANCE_MAX   255  /* ACPI SLIT: one byte, 255 = unreachable */
 #define VQ_DISTANCE_LOCAL 10
@@ -28,9 +31,14 @@ typedef struct {
     int node;        /* index into topology->nodes, -1 */
     int cluster;     /* cores that share a last level cache (else a package) have the same number */
     VqCpuset *pus;   /* its PUs in the pool */
-    gint64 capacity; /* of 1024 */
+    guint package;   /* index into topology->packages */
+    gint64 speed;    /* of one PU, of 1024: what a dedicated thread has */
+    gint64 capacity; /* of 1024: what shared threads have; above it where two PUs are better */
+    gint64 limit;    /* load above this is overload, load units */
+    gint64 inverse;  /* VQ_INVERSE_UNIT / capacity */
     unsigned held;   /* threads pinned by hand that may run on it */
     unsigned guests; /* threads not to be dedicated that are on it now */
+    guint shared;    /* shared threads placed on it, those pinned by hand apart */
     int owner;       /* job it is dedicated to, -1 */
     gint64 load;     /* of the shared threads on it */
     gint64 claim;    /* the same, weighted if the pool is over-committed */
@@ -65,6 +73,7 @@ typedef struct {
     const char *name;
     bool running, required_refused;
     guint first, count; /* its jobs */
+    guint placed;       /* of them, on a slot */
 } VqDomainJobs;
 
 typedef struct {
@@ -81,6 +90,8 @@ typedef struct {
     VqCpuset *outside; /* for threads that find no room in the pool */
     guint *clusters;   /* domains x n_clusters: placed threads of the domain in each cluster */
     guint n_clusters;
+    guint *packages; /* domains x n_packages: the same for packages */
+    guint n_packages;
     gint64 limit;     /* of a core of capacity 1024, in load units */
     gint64 gain;      /* move_gain in load units */
     bool overloaded;  /* more load than the pool's limit: weights count */
@@ -107,23 +118,69 @@ void vq_work_write(VqWork *work);
 void vq_work_order_moves(VqWork *work);
 
 /*
- * placement-cost.c: THE objective. Everything that compares two places asks here.
+ * The terms of the objective: of one thread on a core, of one core with its load. objective.c sums
+ * them up over a plan, placement-cost.c takes differences; there is no other definition.
+ */
+static inline int
+vq_term_distance(const guint8 *row, const VqSlot *slot)
+{
+    return slot->node >= 0 ? row[slot->node] : 0;
+}
+
+static inline int
+vq_term_slow(const VqSlot *slot)
+{
+    return (int)(VQ_CAPACITY_UNIT - slot->speed);
+}
+
+static inline int
+vq_term_moved(const VqJob *job, int slot)
+{
+    return job->home_core >= 0 && (slot < 0 || slot != job->home);
+}
+
+static inline gint64
+vq_term_overload(const VqSlot *slot, gint64 more)
+{
+    return MAX(slot->load + more - slot->limit, 0);
+}
+
+/* A core on which a thread is pinned by hand is in use whatever else happens. */
+static inline int
+vq_term_in_use(const VqWork *work, const VqSlot *slot, int more)
+{
+    return !work->input->params.spread && (slot->held > 0 || (int)slot->shared + more > 0);
+}
+
+static inline VqSquare
+vq_term_uneven(const VqSlot *slot, gint64 more)
+{
+    VqSquare claim = slot->claim + more;
+
+    return claim * claim * slot->inverse;
+}
+
+/* objective.c: of the work as it stands. */
+void vq_work_objective(const VqWork *work, VqObjective *out);
+
+/*
+ * placement-cost.c: what a change of place does to the objective.
  *
- * A cost is a vector compared lexicographically, packed into one integer so that sums compare
- * rightly too (24 bits a field: 4096 threads x 255 need 20).
+ * The cost of a dedicated thread is a vector compared lexicographically, packed into one integer
+ * so that sums compare rightly too (24 bits a field: 4096 threads x 255 need 20).
  */
 typedef __int128 VqCost;
 
-VqCost vq_cost_pack(unsigned device, unsigned memory, unsigned slow, unsigned moves);
+VqCost vq_cost_pack(unsigned unrest, unsigned device, unsigned memory, unsigned slow,
+                    unsigned moves);
 
-/* Of a dedicated thread on a slot: device > memory > speed of the core > moves. */
+/* Of a dedicated thread on a slot: stay if resting > device > memory > speed of the core > moves.
+ */
 VqCost vq_cost_dedicated(const VqWork *work, const VqJob *job, const VqSlot *slot);
 
 /* What one or two changes of slot would do to the whole; negative is better. */
 typedef struct {
-    gint64 overload; /* load above the cores' limits */
-    int device, memory, scatter;
-    __int128 uneven;  /* sum over cores of claim^2 / capacity */
+    VqObjective sum;  /* objective after the change less that before */
     gint64 imbalance; /* between the two cores; relative claims, load units */
 } VqDelta;
 
@@ -132,15 +189,14 @@ VqDelta vq_delta_move(const VqWork *work, const VqJob *job, int from, int to);
 /* Of two jobs changing places. */
 VqDelta vq_delta_swap(const VqWork *work, const VqJob *a, const VqJob *b);
 
-/* < 0 if @a is the better one. */
-int vq_delta_compare(const VqDelta *a, const VqDelta *b);
-
 /* Whether to do it; @settled: a thread that runs somewhere already would move. */
 bool vq_delta_worthwhile(const VqWork *work, const VqDelta *delta, bool settled);
 
 /* Bookkeeping of any thread, and of a shared thread with its load, on a slot; @sign 1 or -1. */
 void vq_cluster_put(VqWork *work, const VqJob *job, int slot, int sign);
 void vq_slot_put(VqWork *work, const VqJob *job, int slot, int sign);
+/* A thread pinned by hand loads the cores it may run on evenly. */
+void vq_slot_put_held(VqWork *work, VqJob *job);
 
 /*
  * Minimum-cost assignment of @rows to different @columns (rows <= columns) by shortest augmenting

@@ -7,6 +7,8 @@ const VqPlacementParams vq_placement_defaults = {
     .load_limit = 0.80,
     .default_load = 0.10,
     .move_gain = 0.10,
+    .pack_below = 0.60,
+    .smt_gain = 0.25,
 };
 
 VqPlan *
@@ -16,8 +18,8 @@ vq_placement_compute(const VqPlacementInput *input)
     VqPlan *plan = NULL;
 
     vq_work_admit(work);
-    vq_work_weigh(work);
     vq_work_dedicate(work);
+    vq_work_weigh(work);
     vq_work_share(work);
     vq_work_write(work);
     vq_work_order_moves(work);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Where each I/O thread runs. One pure function from (machine, pool, threads, where they are now)
- * to a plan; the objective, in this order:
+ * to a plan; the objective (core/objective.h), in this order:
  *
  *   promises kept (required, dedicated) > no core over its limit while another has room >
- *   locality (device, memory) > even load > few moves.
+ *   locality (device, memory, package, cache) > few cores in use > even load on them > few moves.
  */
 #pragma once
 
@@ -34,12 +34,21 @@ typedef struct {
     VqCpuset *memory_nodes;  /* OS numbers, empty if unknown */
     VqCpuset *current;       /* where it is pinned now, empty: nowhere in particular */
     bool held;               /* pinned by hand: stays on current, and counts there */
+    bool resting;            /* moved a short while ago: stays where it is, unless a promise needs
+                              * its core, its core is no longer in the pool, or a core is over its
+                              * limit and no other move helps */
 } VqThread;
 
 typedef struct {
-    double load_limit;   /* a core is full above this share (0.80) */
+    double load_limit;   /* a core is full above this share: threads leave it (0.80) */
     double default_load; /* of a thread never measured (0.10) */
     double move_gain;    /* a shared thread stays unless the imbalance shrinks by more (0.10) */
+    double pack_below;   /* shared threads give up a core only if the cores that take them in stay
+                          * below this share; less than load_limit, so that a core given up is not
+                          * needed again at once (0.60); 0: never */
+    double smt_gain;     /* what the second PU of a core adds to what the core can take of shared
+                          * threads (0.25); a dedicated thread has the core for itself anyway */
+    bool spread;         /* use all cores for shared threads instead of as few as do (false) */
 } VqPlacementParams;
 
 extern const VqPlacementParams vq_placement_defaults;
@@ -49,6 +58,9 @@ typedef struct {
     const VqCpuset *pool;
     const GPtrArray *threads; /* of VqThread, domains in arrival order */
     VqPlacementParams params;
+    unsigned max_moves; /* at most so many running shared threads move for load, locality or fewer
+                         * cores alone; 0: no limit. Newcomers, threads that give way to a promise
+                         * and threads whose core left the pool do not count */
 } VqPlacementInput;
 
 /* Never fails: what cannot be placed is in the plan's refused list or degraded, with its reason. */

@@ -54,9 +54,10 @@ vq_config_load(const VqConfigOptions *options, GError **error)
     config->pool_cpus = vq_cpuset_empty(cpus) ? NULL : vq_cpuset_copy(cpus);
     config->pool_share = vq_key_file_int(file, VQ_GROUP_HOST, "pool_share");
     config->shield = vq_key_file_bool(file, VQ_GROUP_HOST, "shield");
-    config->placement = (VqPlacementParams){.load_limit = share(file, "load_limit"),
-                                            .default_load = share(file, "default_load"),
-                                            .move_gain = share(file, "move_gain")};
+    config->placement = vq_placement_defaults;
+    config->placement.load_limit = share(file, "load_limit");
+    config->placement.default_load = share(file, "default_load");
+    config->placement.move_gain = share(file, "move_gain");
     config->uri = choose(options->uri, vq_key_file_string(file, VQ_GROUP_LIBVIRT, "uri"));
     config->run_dir = g_strdup(vq_key_file_string(file, VQ_GROUP_LIBVIRT, "run_dir"));
     config->keepalive_seconds = vq_key_file_int(file, VQ_GROUP_LIBVIRT, "keepalive_seconds");

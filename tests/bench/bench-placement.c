@@ -26,8 +26,10 @@ measure(guint cores, guint domains, guint threads, guint dedicated_percent)
     vq_cpuset_add_range(test->pool, 1, cores - 1);
     vq_cpuset_add_range(test->pool, cores + 1, 2 * cores - 1);
     test->threads = g_ptr_array_new_with_free_func((GDestroyNotify)vq_thread_free);
-    test->input =
-        (VqPlacementInput){test->topology, test->pool, test->threads, vq_placement_defaults};
+    test->input = (VqPlacementInput){.topology = test->topology,
+                                     .pool = test->pool,
+                                     .threads = test->threads,
+                                     .params = vq_placement_defaults};
     for (guint i = 0; i < threads; i++) {
         guint domain = i * domains / threads;
         bool dedicated = domain * 100 / domains < dedicated_percent;

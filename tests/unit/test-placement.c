@@ -32,8 +32,10 @@ small_case(const char *pool)
     test->topology = test_machine(2, 1, 4, 2);
     test->pool = vq_cpuset_parse(pool, NULL);
     test->threads = g_ptr_array_new_with_free_func((GDestroyNotify)vq_thread_free);
-    test->input =
-        (VqPlacementInput){test->topology, test->pool, test->threads, vq_placement_defaults};
+    test->input = (VqPlacementInput){.topology = test->topology,
+                                     .pool = test->pool,
+                                     .threads = test->threads,
+                                     .params = vq_placement_defaults};
     return test;
 }
 
@@ -228,6 +230,7 @@ test_levelled(void)
 {
     g_autoptr(TestCase) test = small_case("4-7");
 
+    test->input.params.spread = true;
     for (guint i = 0; i < 8; i++) {
         g_autofree char *name = g_strdup_printf("vm%u", i);
         VqThread *thread = test_thread(test->threads, name, "vda", 1, VQ_PLACEMENT_SHARED, -1);
@@ -272,6 +275,8 @@ test_hysteresis(void)
     check_hysteresis(0.04, 0);
     check_hysteresis(0.3, 1); /* 0.5 : 0.2 becomes 0.3 : 0.4 */
     g_autoptr(TestCase) test = small_case("4-5");
+
+    test->input.params.spread = true;
 
     for (guint i = 0; i < 2; i++) {
         g_autofree char *name = g_strdup_printf("vm%u", i);
@@ -473,6 +478,8 @@ test_level_oracle(void)
         double load[7], sum[3] = {0};
         Levelling oracle = {load, 7, 3, {0}, 1e9};
         double found = 0;
+
+        test->input.params.spread = true;
 
         for (guint k = 0; k < 7; k++) {
             g_autofree char *name = g_strdup_printf("vm%u", k);

@@ -93,8 +93,10 @@ hand_new(void)
     hand.test->topology = test_machine(2, 1, 4, 2);
     hand.test->pool = vq_cpuset_parse("4-7,12-15", NULL);
     hand.test->threads = g_ptr_array_new_with_free_func((GDestroyNotify)vq_thread_free);
-    hand.test->input = (VqPlacementInput){hand.test->topology, hand.test->pool, hand.test->threads,
-                                          vq_placement_defaults};
+    hand.test->input = (VqPlacementInput){.topology = hand.test->topology,
+                                          .pool = hand.test->pool,
+                                          .threads = hand.test->threads,
+                                          .params = vq_placement_defaults};
     place_by_hand(&hand, "vm1", 1, VQ_PLACEMENT_DEDICATED, 4);
     place_by_hand(&hand, "vm1", 2, VQ_PLACEMENT_DEDICATED, 5);
     place_by_hand(&hand, "vm2", 1, VQ_PLACEMENT_SHARED, 6);
