@@ -113,7 +113,9 @@ check_configured(const VqTopology *topology, const VqPoolRequest *request, GErro
                     list, vq_cpuset_next(unknown, 0), usable);
         return false;
     }
-    if (!request->hotplug && vq_cpuset_subset(topology->usable, request->cpus)) {
+    /* where CPUs are offline they may be those that were meant for the host */
+    if (!request->hotplug && vq_cpuset_count(topology->usable) == topology->pus->len &&
+        vq_cpuset_subset(topology->usable, request->cpus)) {
         g_set_error(error, VQ_ERROR, VQ_ERROR_CONFLICT,
                     "the configured I/O pool has all usable CPUs (%s); leave at least one core to "
                     "the host and its vCPUs",

@@ -178,22 +178,40 @@ same_poll(VqPollValues a, VqPollValues b)
     return a.max_ns == b.max_ns && a.grow == b.grow && a.shrink == b.shrink;
 }
 
+/*
+ * What to go back to, if the present polling is of our making. Nobody else lets it grow and shrink
+ * as we do: without a record it is one that was lost, and polling without end where it is not
+ * wanted any more would take half of somebody's core.
+ */
+static const VqPollValues *
+poll_to_give_back(const Work *work, const VqPollRecord *record, const VqLiveThread *live)
+{
+    static const VqPollValues qemus_own = {.max_ns = VQ_POLL_QEMU_MAX_NS};
+
+    const VqPollValues *ours = &work->manager->config->poll;
+    bool looks_ours = live->poll.grow == ours->grow && live->poll.shrink == ours->shrink;
+
+    if (!looks_ours && !(record && same_poll(live->poll, record->set)))
+        return NULL;
+    return record ? &record->original : &qemus_own;
+}
+
 static void
 plan_polling(Work *work, const VqGuest *guest, const VqRecord *record, const VqLiveThread *live)
 {
     const VqPollRecord *r = vq_record_poll(record, live->iothread);
     VqPollValues wanted = work->manager->config->poll;
     bool may = may_poll(work, guest, live);
-    bool ours = r && same_poll(live->poll, r->set);
-    bool untouched = !r || ours || same_poll(live->poll, r->original);
+    const VqPollValues *before = poll_to_give_back(work, r, live);
+    bool untouched = !r || before || same_poll(live->poll, r->original);
 
-    if (may ? !untouched || same_poll(live->poll, wanted) : !ours)
+    if (may ? !untouched || same_poll(live->poll, wanted) : !before)
         return;
 
     VqAction *action = vq_action_new(guest->seen->domain, VQ_TARGET_IOTHREAD, live->iothread);
 
     action->set_poll = true;
-    action->poll = may ? wanted : r->original;
+    action->poll = may ? wanted : *before;
     action->undo = !may;
     action->reason = g_strdup(may ? "polls on a core of its own" : "has no core of its own");
     g_ptr_array_add(may ? work->up : work->down, action);
@@ -307,12 +325,36 @@ intend_pin(VqManager *manager, const VqGuest *guest, VqRecord *record, const VqA
     /* released since it was taken over: what was there before does not come back */
     if (vq_manager_pin_origin(manager, guest, action->target, action->number, now) == VQ_PIN_FREE)
         replace_text(&pin->original, g_steal_pointer(&original));
-    replace_text(&pin->pending, vq_cpuset_format(action->cpus));
+    g_autofree char *cpus = vq_cpuset_format(action->cpus);
+
+    vq_pin_record_add_pending(pin, cpus);
+}
+
+/* What an earlier round was about to set is in force, or will not be any more. */
+static void
+conclude_pending(VqRecord *record, const VqGuest *guest, const VqAction *action)
+{
+    VqPinRecord *pin = vq_record_pin(record, action->target, action->number);
+    const VqCpuset *now = live_pin(guest->seen->live, action->target, action->number);
+
+    if (!pin)
+        return;
+    if (now && vq_pin_record_is_ours(pin, now))
+        replace_text(&pin->pinned, vq_cpuset_format(now));
+    replace_text(&pin->pending, g_strdup(""));
 }
 
 void
 vq_manager_intend(VqManager *manager, const GPtrArray *actions)
 {
+    for (guint i = 0; i < actions->len; i++) {
+        const VqAction *action = g_ptr_array_index(actions, i);
+        const VqGuest *guest = vq_manager_find(manager, action->uuid);
+        VqRecord *record = vq_records_find(manager->records, action->uuid, action->id);
+
+        if (guest && action->cpus)
+            conclude_pending(record, guest, action);
+    }
     for (guint i = 0; i < actions->len; i++) {
         const VqAction *action = g_ptr_array_index(actions, i);
         const VqGuest *guest = vq_manager_find(manager, action->uuid);
@@ -358,7 +400,7 @@ record_success(VqRecord *record, const VqAction *action)
         vq_record_remove_poll(record, action->number);
     else if (pin && action->cpus) {
         replace_text(&pin->pinned, vq_cpuset_format(action->cpus));
-        replace_text(&pin->pending, g_strdup(""));
+        vq_pin_record_remove_pending(pin, pin->pinned);
     }
 }
 
@@ -368,8 +410,11 @@ record_failure(VqRecord *record, const VqAction *action)
 {
     VqPinRecord *pin = vq_record_pin(record, action->target, action->number);
 
-    if (pin && action->cpus && !g_error_matches(action->error, VQ_ERROR, VQ_ERROR_UNAVAILABLE))
-        replace_text(&pin->pending, g_strdup(""));
+    if (pin && action->cpus && !g_error_matches(action->error, VQ_ERROR, VQ_ERROR_UNAVAILABLE)) {
+        g_autofree char *cpus = vq_cpuset_format(action->cpus);
+
+        vq_pin_record_remove_pending(pin, cpus);
+    }
 }
 
 void

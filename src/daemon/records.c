@@ -147,12 +147,44 @@ vq_record_remove_poll(VqRecord *record, unsigned iothread)
         g_ptr_array_remove(record->polls, poll);
 }
 
+static bool
+is_pending(const VqPinRecord *pin, const char *cpus)
+{
+    g_auto(GStrv) all = g_strsplit(pin->pending, ";", -1);
+
+    return g_strv_contains((const char *const *)all, cpus);
+}
+
+void
+vq_pin_record_add_pending(VqPinRecord *pin, const char *cpus)
+{
+    char *before = pin->pending;
+
+    if (is_pending(pin, cpus))
+        return;
+    pin->pending = *before ? g_strconcat(before, ";", cpus, NULL) : g_strdup(cpus);
+    g_free(before);
+}
+
+void
+vq_pin_record_remove_pending(VqPinRecord *pin, const char *cpus)
+{
+    g_auto(GStrv) all = g_strsplit(pin->pending, ";", -1);
+    g_autofree char *before = pin->pending;
+
+    pin->pending = g_strdup("");
+    for (char **one = all; *one; one++) {
+        if (!g_str_equal(*one, cpus))
+            vq_pin_record_add_pending(pin, *one);
+    }
+}
+
 bool
 vq_pin_record_is_ours(const VqPinRecord *pin, const VqCpuset *cpus)
 {
     g_autofree char *text = vq_cpuset_format(cpus);
 
     return pin && *text &&
-           (g_str_equal(text, pin->pinned) || g_str_equal(text, pin->pending) ||
+           (g_str_equal(text, pin->pinned) || is_pending(pin, text) ||
             g_str_equal(text, pin->promised));
 }

@@ -16,7 +16,7 @@ typedef struct {
     unsigned number;
     char *original; /* what to give back, cpuset; never NULL */
     char *pinned;   /* what we set and saw confirmed, or "" */
-    char *pending;  /* what we are setting, or "" */
+    char *pending;  /* what we are setting, or ""; of several one after the other: "4;6" */
     char *promised; /* what Admit told the driver extension to set, or "" */
 } VqPinRecord;
 
@@ -53,6 +53,10 @@ void vq_record_remove_pin(VqRecord *record, VqTarget target, unsigned number);
 VqPollRecord *vq_record_poll(const VqRecord *record, unsigned iothread); /* or NULL */
 VqPollRecord *vq_record_add_poll(VqRecord *record, unsigned iothread, VqPollValues original);
 void vq_record_remove_poll(VqRecord *record, unsigned iothread);
+
+/* Adds to what is being set; takes away what was confirmed or refused. */
+void vq_pin_record_add_pending(VqPinRecord *pin, const char *cpus);
+void vq_pin_record_remove_pending(VqPinRecord *pin, const char *cpus);
 
 /* Whether @cpus is what we set, are setting or had set. */
 bool vq_pin_record_is_ours(const VqPinRecord *pin, const VqCpuset *cpus);

@@ -111,6 +111,16 @@ rounds_xml(const RoundsGuest *guest)
     return g_string_free(xml, FALSE);
 }
 
+static void
+add_times(const RoundsGuest *guest, GArray *times)
+{
+    for (unsigned i = 1; guest->busy > 0 && i <= guest->queues; i++) {
+        VqThreadTime time = {.iothread = i, .tid = 1000 * guest->id + i, .cpu_ns = guest->cpu_ns};
+
+        g_array_append_val(times, time);
+    }
+}
+
 VqObservation *
 rounds_observe(const RoundsFake *fake, gint64 now)
 {
@@ -125,8 +135,11 @@ rounds_observe(const RoundsFake *fake, gint64 now)
 
         g_assert_nonnull(domain);
         g_assert_true(vq_problems_to_error(problems, NULL));
-        g_ptr_array_add(observation->domains,
-                        vq_seen_new(domain, vq_live_read(xml, strlen(xml), NULL)));
+
+        VqSeen *seen = vq_seen_new(domain, vq_live_read(xml, strlen(xml), NULL));
+
+        add_times(guest, seen->times);
+        g_ptr_array_add(observation->domains, seen);
     }
     return observation;
 }
@@ -222,6 +235,11 @@ rounds_one(Rounds *bed)
     unsigned before = bed->fake.applied;
 
     bed->now += G_USEC_PER_SEC;
+    for (guint i = 0; i < bed->fake.guests->len; i++) {
+        RoundsGuest *guest = g_ptr_array_index(bed->fake.guests, i);
+
+        guest->cpu_ns += guest->busy * 1e9;
+    }
     vq_manager_see(bed->manager, observation, bed->now);
 
     g_autoptr(VqPlan) plan = vq_manager_compute(bed->manager);

@@ -19,6 +19,8 @@ typedef struct {
     const char *policy; /* attributes after target and queues */
     GHashTable *pins;   /* "iothread 1", "vcpu 0", "emulator 0" -> cpus */
     GHashTable *polls;  /* "1" -> "<poll .../>" */
+    double busy;        /* share of a core that each IOThread takes; 0: its times are not read */
+    guint64 cpu_ns;     /* what each has taken so far */
 } RoundsGuest;
 
 typedef struct {
