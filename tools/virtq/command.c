@@ -19,6 +19,8 @@ const VqCommand vq_commands[] = {
      vq_cmd_plan, 1, -1},
     {"draw", "Offline", "FILE.svg [DOMAIN.xml...]", "draw the host, or a plan, with its queues",
      vq_cmd_draw, 1, -1},
+    {"simulate", "Offline", "", "play VMs that come, do I/O and go, in virtual time",
+     vq_cmd_simulate, 0, 0},
     {"list", "Domains", "", "where each queue is served", vq_cmd_list, 0, 0},
     {"info", "Domains", "DOMAIN", "the same for one domain, with its IOThreads' settings",
      vq_cmd_info, 1, 1},

@@ -80,13 +80,14 @@ bool vq_command_run(VqTool *tool, int argc, char **argv, GError **error);
 /* Reads all of a file, "-" being stdin; at most @max bytes. */
 bool vq_tool_read(const char *path, gsize max, char **text, gsize *length, GError **error);
 
-/* Offline (offline.c, topology.c, plan.c) */
+/* Offline (offline.c, topology.c, plan.c, simulate.c) */
 bool vq_cmd_validate(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 bool vq_cmd_expand(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 bool vq_cmd_collapse(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 bool vq_cmd_topology(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 bool vq_cmd_plan(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 bool vq_cmd_draw(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
+bool vq_cmd_simulate(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 /* Host and domains, through the daemon (live.c, draw.c) */
 bool vq_cmd_list(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 bool vq_cmd_info(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);

@@ -7,6 +7,8 @@
 
 #include "command.h"
 
+#include "core/plan.h"
+
 typedef struct _VqTable VqTable;
 
 /* Column titles, the last one followed by NULL. */
@@ -15,6 +17,9 @@ VqTable *vq_table_new(const char *title, ...) G_GNUC_NULL_TERMINATED;
 void vq_table_row(VqTable *table, ...);
 void vq_table_print(const VqTable *table);
 void vq_table_free(VqTable *table);
+
+/* Placements, what is degraded, what is refused, as tables (plan.c). */
+void vq_plan_print(const VqPlan *plan);
 
 /* Prints @data (a{sv}, floating reference consumed) as --format says; false in table format. */
 bool vq_output_data(const VqTool *tool, GVariant *data);

@@ -83,6 +83,14 @@ print_moves(const VqPlan *plan)
     vq_table_print(table);
 }
 
+void
+vq_plan_print(const VqPlan *plan)
+{
+    print_placements(plan);
+    print_degraded(plan);
+    print_refused(plan);
+}
+
 static void
 print_plan(const VqTool *tool, const VqScenario *scenario, const VqPlan *plan, bool moves)
 {
@@ -91,9 +99,7 @@ print_plan(const VqTool *tool, const VqScenario *scenario, const VqPlan *plan, b
     if (!tool->quiet)
         printf(" Machine: %s\n Pool: %s (%s)\n\n", scenario->topology->origin, pool,
                scenario->pool->reason);
-    print_placements(plan);
-    print_degraded(plan);
-    print_refused(plan);
+    vq_plan_print(plan);
     if (moves)
         print_moves(plan);
     for (guint i = 0; !tool->quiet && i < scenario->notes->len; i++)
