@@ -249,12 +249,14 @@ vq_work_share(VqWork *work)
         .slots = g_array_new(FALSE, FALSE, sizeof(guint)),
     };
 
+    Stage last = work->input->calm ? STAGE_ALL : STAGE_RESTING;
+
     collect(&level);
     if (level.slots->len > 0) {
         let_in(&level);
         for (bool changed = true; changed;) {
             changed = false;
-            for (Stage stage = STAGE_OVERLOAD; stage <= STAGE_RESTING; stage++)
+            for (Stage stage = STAGE_OVERLOAD; stage <= last; stage++)
                 changed |= improve(&level, stage);
         }
     }

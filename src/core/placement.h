@@ -61,6 +61,7 @@ typedef struct {
     unsigned max_moves; /* at most so many running shared threads move for load, locality or fewer
                          * cores alone; 0: no limit. Newcomers, threads that give way to a promise
                          * and threads whose core left the pool do not count */
+    bool calm;          /* resting threads stay on a core over its limit too */
 } VqPlacementInput;
 
 /* Never fails: what cannot be placed is in the plan's refused list or degraded, with its reason. */

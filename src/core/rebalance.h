@@ -8,8 +8,8 @@
  *
  *   vq_rebalance_sample()    for each thread, as often as its source's pace says
  *   vq_rebalance_event()     when threads came or went, the pool changed, or somebody asked
- *   vq_rebalance_tick()      -> VQ_STEP_NONE: nothing to do
- *   vq_rebalance_prepare()   loads and resting into the threads, max_moves
+ *   vq_rebalance_tick()      -> VQ_STEP_NONE: nothing to do; again after a step that moved nobody
+ *   vq_rebalance_prepare()   loads and resting into the threads; max_moves and calm
  *   vq_placement_compute()
  *   vq_rebalance_follow()    the plan is in force
  *
@@ -95,17 +95,17 @@ void vq_rebalance_event(VqRebalance *rebalance);
 VqStep vq_rebalance_tick(VqRebalance *rebalance, gint64 now, char **why);
 
 /*
- * Sets load, load_source and resting of those of @threads (of VqThread) that are tracked, for a
- * placement because of @step. Returns max_moves for it. Changes nothing in @rebalance.
+ * For a placement because of @step: sets max_moves and calm of @input, and load, load_source and
+ * resting of @threads (of VqThread), those of @input. Changes nothing in @rebalance.
  */
-unsigned vq_rebalance_prepare(const VqRebalance *rebalance, GPtrArray *threads, VqStep step,
-                              gint64 now);
+void vq_rebalance_prepare(const VqRebalance *rebalance, VqPlacementInput *input, GPtrArray *threads,
+                          VqStep step, gint64 now);
 
 /*
- * @plan, made because of @step, is where threads are from now on. Who changed core begins its
- * cool-down; threads that are not in the plan are forgotten.
+ * @plan, made of @input because of @step, is where threads are from now on. Who changed core begins
+ * its cool-down; threads that are not in the plan are forgotten.
  */
-void vq_rebalance_follow(VqRebalance *rebalance, const VqPlan *plan, const VqTopology *topology,
+void vq_rebalance_follow(VqRebalance *rebalance, const VqPlan *plan, const VqPlacementInput *input,
                          VqStep step, gint64 now);
 
 /* Whether @thread moved for load less than its cool-down ago. */

@@ -25,6 +25,49 @@ const VqKeySpec vq_settings[] = {
      .doc = "A shared I/O thread stays where it is unless the imbalance between cores shrinks by "
             "more than this."},
 
+    {VQ_GROUP_REBALANCE, "sample_ms", VQ_KEY_INT, "1000", 100, 10000, .unit = "milliseconds",
+     .doc = "Time between two readings of the CPU time of I/O threads. The kernel brings it up to "
+            "date at scheduler ticks, 4 to 10 ms apart, so that shorter than 100 ms says little; "
+            "1000 I/O threads read once a second take about 0.1 per cent of a core."},
+    {VQ_GROUP_REBALANCE, "sustain_ms", VQ_KEY_INT, "3000", 200, 60000, .unit = "milliseconds",
+     .doc = "A core's load is the mean over this long, and above load_limit for this long I/O "
+            "threads leave it. Long enough to sit out the burst of a file system's journal or of "
+            "a boot; a lasting shift of load is acted on after this and one sample."},
+    {VQ_GROUP_REBALANCE, "cooldown_ms", VQ_KEY_INT, "10000", 1000, 600000, .unit = "milliseconds",
+     .doc = "An I/O thread that was moved for load stays for this long: three sustain times, in "
+            "which its new neighbours' loads are measured anew. Doubles with each further move "
+            "within remember_seconds, up to remember_seconds."},
+    {VQ_GROUP_REBALANCE, "fast_sample_ms", VQ_KEY_INT, "10", 1, 1000, .unit = "milliseconds",
+     .doc = "As sample_ms, where QEMU counts the work of each queue. Reading the counters costs "
+            "no system call."},
+    {VQ_GROUP_REBALANCE, "fast_sustain_ms", VQ_KEY_INT, "30", 2, 10000, .unit = "milliseconds",
+     .doc = "As sustain_ms, where QEMU counts the work of each queue: with one sample and the "
+            "move it makes less than 50 ms from a shift of load to threads that moved."},
+    {VQ_GROUP_REBALANCE, "fast_cooldown_ms", VQ_KEY_INT, "1000", 10, 600000, .unit = "milliseconds",
+     .doc = "As cooldown_ms, where QEMU counts the work of each queue."},
+    {VQ_GROUP_REBALANCE, "pack_sustain_seconds", VQ_KEY_INT, "30", 1, 3600, .unit = "seconds",
+     .doc = "A core is given up only after its I/O threads would have fit on other cores for this "
+            "long. No hurry: a core too many costs some batching, a core too few latency."},
+    {VQ_GROUP_REBALANCE, "peak_seconds", VQ_KEY_INT, "300", 1, 86400, .unit = "seconds",
+     .doc = "I/O threads are placed with their highest load of late; after this long a third is "
+            "left of how far a peak was above the load of now. Longer than a batch job comes "
+            "back, shorter than the day's rise and fall."},
+    {VQ_GROUP_REBALANCE, "remember_seconds", VQ_KEY_INT, "1800", 10, 86400, .unit = "seconds",
+     .doc = "I/O threads that shared an overloaded core are not packed again for this long, and "
+            "the cool-down of a thread that is moved again within this long doubles. A load that "
+            "goes up and down faster than this makes moves on its first ways up only, a daily "
+            "one is followed."},
+    {VQ_GROUP_REBALANCE, "retry_seconds", VQ_KEY_INT, "60", 1, 3600, .unit = "seconds",
+     .doc = "Where nothing can be moved to cure an overload it is tried again, each time after "
+            "twice as long, and at the latest after this long; at once when I/O threads come or "
+            "go."},
+    {VQ_GROUP_REBALANCE, "step_moves", VQ_KEY_INT, "4", 0, 64, .unit = "I/O threads",
+     .doc = "Most I/O threads that are moved for load at a time; the next ones one sample later. "
+            "Each is one call of libvirt of about a millisecond. 0: none is ever moved for load."},
+    {VQ_GROUP_REBALANCE, "clear_gap", VQ_KEY_INT, "5", 0, 50, .unit = "per cent of a core",
+     .doc = "An overload is over when the core's load is this much below load_limit, so that one "
+            "at the limit is not taken for many."},
+
     {VQ_GROUP_LIBVIRT, "uri", VQ_KEY_STRING, "qemu:///system",
      .doc = "The libvirt daemon whose domains are managed."},
     {VQ_GROUP_LIBVIRT, "run_dir", VQ_KEY_PATH, "/run/libvirt/qemu",

@@ -9,6 +9,7 @@
 
 #define VQ_GROUP_HOST      "host"
 #define VQ_GROUP_PLACEMENT "placement"
+#define VQ_GROUP_REBALANCE "rebalance"
 #define VQ_GROUP_LIBVIRT   "libvirt"
 #define VQ_GROUP_DAEMON    "daemon"
 #define VQ_GROUP_DRIVER    "driver"

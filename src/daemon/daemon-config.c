@@ -58,6 +58,7 @@ vq_config_load(const VqConfigOptions *options, GError **error)
     config->placement.load_limit = share(file, "load_limit");
     config->placement.default_load = share(file, "default_load");
     config->placement.move_gain = share(file, "move_gain");
+    config->rebalance = vq_rebalance_params(file);
     config->uri = choose(options->uri, vq_key_file_string(file, VQ_GROUP_LIBVIRT, "uri"));
     config->run_dir = g_strdup(vq_key_file_string(file, VQ_GROUP_LIBVIRT, "run_dir"));
     config->keepalive_seconds = vq_key_file_int(file, VQ_GROUP_LIBVIRT, "keepalive_seconds");

@@ -4,12 +4,14 @@
 
 #include "core/live.h"
 #include "core/placement.h"
+#include "core/rebalance.h"
 
 typedef struct {
     VqCpuset *pool_cpus; /* NULL: not configured */
     unsigned pool_share; /* per cent */
     bool shield;
     VqPlacementParams placement;
+    VqRebalanceParams rebalance;
     char *uri;
     char *run_dir;
     unsigned keepalive_seconds;

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * When threads move, in virtual time. The world (support/world.c) checks at every move that its
+ * thread is past its cool-down and at every step that it is bounded.
+ */
+#include "core/settings.h"
+#include "support/world.h"
+
+#define SECOND G_USEC_PER_SEC
+
+typedef struct {
+    double low, high;
+    double period; /* seconds, low first; half of it each */
+    double phase;  /* seconds */
+} Square;
+
+static double
+square(gint64 now, gconstpointer data)
+{
+    const Square *s = data;
+    double at = ((double)now / SECOND + s->phase) / s->period;
+
+    return at - (gint64)at < 0.5 ? s->low : s->high;
+}
+
+/* @data: per cent. */
+static double
+steady(gint64 now, gconstpointer data)
+{
+    return GPOINTER_TO_UINT(data) / 100.0;
+}
+
+#define PERCENT(n) GUINT_TO_POINTER(n)
+
+/* A sine between the two, by a series that is exact enough: no libm. */
+static double
+sine(gint64 now, gconstpointer data)
+{
+    const Square *s = data;
+    double at = ((double)now / SECOND + s->phase) / s->period;
+    double x = 2 * (at - (gint64)at), sign = x < 1 ? 1 : -1;
+
+    x = x < 1 ? x : x - 1; /* half a wave: 4x(1-x) and its correction (Bhaskara) */
+
+    double y = 4 * x * (1 - x);
+    double wave = sign * y * (0.775 + 0.225 * y);
+
+    return (s->low + s->high) / 2 + wave * (s->high - s->low) / 2;
+}
+
+/* The same at each asking of the same time: a hash of it. */
+static double
+noise(gint64 now, gconstpointer data)
+{
+    const Square *s = data;
+    gint64 slot = (gint64)((double)now / SECOND / s->period);
+    g_autoptr(GRand) random =
+        g_rand_new_with_seed((guint32)slot * 2654435761u + GPOINTER_TO_UINT(s));
+
+    return g_rand_double_range(random, s->low, s->high);
+}
+
+static const VqWorkSource sources[] = {VQ_WORK_CPU_TIME, VQ_WORK_COUNTERS};
+
+/* A thread's load rises for good: somebody leaves its core within the sustain time and one tick. */
+static void
+shift(VqWorkSource source, double phase)
+{
+    g_autoptr(World) world = world_new(4, source);
+    const VqPace *pace = vq_rebalance_pace(&world->params, source);
+    Square step = {.low = 0.1, .high = 0.6, .period = 40000};
+    gint64 shift_us = 20000 * (gint64)SECOND;
+
+    world_add(world, square, &step, 0);
+    world_add(world, steady, PERCENT(30), 0);
+    world_add(world, steady, PERCENT(30), 1);
+    world->now_us = shift_us - 10 * SECOND + (gint64)(phase * (double)pace->sample_us);
+    world_run(world, 20);
+    g_assert_cmpuint(world->moves->len, ==, 1);
+
+    const WorldMove *move = &g_array_index(world->moves, WorldMove, 0);
+
+    g_assert_cmpint(move->step, ==, VQ_STEP_OVERLOAD);
+    g_assert_cmpint(move->time_us - shift_us, <=, pace->sustain_us + pace->sample_us);
+    if (source == VQ_WORK_COUNTERS)
+        g_assert_cmpint(move->time_us - shift_us, <=, 45 * 1000);
+    g_test_message("shift of load to move: %.3f s", (double)(move->time_us - shift_us) / SECOND);
+}
+
+static void
+test_shift(void)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(sources); i++) {
+        for (int phase = 0; phase < 10; phase++)
+            shift(sources[i], phase / 10.0);
+    }
+}
+
+/* Shorter than it takes for the mean to be above the limit: nothing happens. */
+static void
+test_burst(void)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(sources); i++) {
+        g_autoptr(World) world = world_new(4, sources[i]);
+        const VqPace *pace = vq_rebalance_pace(&world->params, sources[i]);
+        Square burst = {.low = 0.2, .high = 0.7, .period = 0.8 * (double)pace->sustain_us / SECOND};
+
+        world_add(world, square, &burst, 0);
+        world_add(world, steady, PERCENT(25), 0);
+        world_run(world, 120);
+        g_assert_cmpuint(world->moves->len, ==, 0);
+    }
+}
+
+/* More than fits: what cannot be cured is not tried all the time. */
+static void
+test_overcommitted(void)
+{
+    g_autoptr(World) world = world_new(2, VQ_WORK_CPU_TIME);
+
+    for (int i = 0; i < 8; i++)
+        world_add(world, steady, PERCENT(50), i % 2);
+    world_run(world, 600);
+
+    guint before = world->steps;
+
+    world_run(world, 3600);
+    g_assert_cmpuint(world->steps - before, <=, 2 * 3600 / 60 + 2);
+    g_assert_cmpuint(world->moves->len, <=, 4);
+}
+
+/* Loads that go up and down: moves on the first ways up, then next to none. bench-rebalance has
+ * more of them, over longer times. */
+static void
+oscillate(VqWorkSource source, WorldDemand demand, double period, double seconds)
+{
+    g_autoptr(World) world = world_new(4, source);
+    Square a = {0.05, 0.7, period, 0}, b = {0.05, 0.7, period, period / 2};
+
+    world_add(world, demand, &a, 0);
+    world_add(world, demand, &b, 0);
+    world_add(world, demand, &a, 0);
+    world_add(world, steady, PERCENT(20), 0);
+    world_add(world, steady, PERCENT(20), 1);
+    world_run(world, seconds / 2);
+
+    guint first = world->moves->len;
+
+    world_run(world, seconds / 2);
+    g_test_message("period %g s: %u moves in the first half, %u then", period, first,
+                   world->moves->len - first);
+    g_assert_cmpuint(first, <=, 15);
+    g_assert_cmpuint(world->moves->len - first, <=, 2);
+}
+
+static void
+test_oscillation(void)
+{
+    static const WorldDemand shapes[] = {square, sine, noise};
+    static const double slow[] = {0.5, 3, 6, 20, 60, 300}, fast[] = {0.01, 0.04, 0.1, 0.5, 10};
+
+    for (guint k = 0; k < G_N_ELEMENTS(shapes); k++) {
+        for (guint i = 0; i < G_N_ELEMENTS(slow); i++)
+            oscillate(VQ_WORK_CPU_TIME, shapes[k], slow[i], 3600);
+        for (guint i = 0; i < G_N_ELEMENTS(fast); i++)
+            oscillate(VQ_WORK_COUNTERS, shapes[k], fast[i], 60);
+    }
+}
+
+/* A demand that changes at random times, to random values. */
+typedef struct {
+    guint n;
+    gint64 until[64];
+    double share[64];
+} Trace;
+
+static double
+play(gint64 now, gconstpointer data)
+{
+    const Trace *trace = data;
+    guint i = 0;
+
+    while (i + 1 < trace->n && now > trace->until[i])
+        i++;
+    return trace->share[i];
+}
+
+static void
+draw(GRand *random, Trace *trace, double mean_seconds)
+{
+    gint64 at = SECOND;
+
+    trace->n = G_N_ELEMENTS(trace->until);
+    for (guint i = 0; i < trace->n; i++) {
+        double x = g_rand_double(random);
+
+        at += (gint64)(g_rand_double_range(random, 0.2, 1.8) * mean_seconds * SECOND);
+        trace->until[i] = at;
+        trace->share[i] = x * x * 0.75; /* many light ones, few heavy ones */
+    }
+}
+
+#define THREADS 6
+#define CORES   3
+
+/* What the plan @code (a digit to the base CORES for each thread) loses until @end, in us. */
+static double
+static_loss(const Trace *traces, guint code, gint64 end)
+{
+    int core[THREADS];
+    double lost = 0;
+
+    for (int i = 0; i < THREADS; i++, code /= CORES)
+        core[i] = (int)(code % CORES);
+    for (gint64 now = 2 * SECOND; now <= end; now += SECOND) {
+        double load[CORES] = {0};
+
+        for (int i = 0; i < THREADS; i++)
+            load[core[i]] += play(now, traces + i);
+        for (int i = 0; i < CORES; i++)
+            lost += MAX(0, load[i] - vq_placement_defaults.load_limit) * SECOND;
+    }
+    return lost;
+}
+
+/*
+ * What is lost is work above load_limit of its core, as a share of all work. The best static plan
+ * is the best of all that there are, found with the whole future known.
+ */
+static double
+adaptation_loss(GRand *random, double mean_seconds, double *best_static)
+{
+    g_autoptr(World) world = world_new(CORES, VQ_WORK_CPU_TIME);
+    g_autofree Trace *traces = g_new0(Trace, THREADS);
+    double best = G_MAXDOUBLE;
+    guint plans = 1;
+
+    for (int i = 0; i < THREADS; i++) {
+        draw(random, traces + i, mean_seconds);
+        world_add(world, play, traces + i, i % CORES);
+        plans *= CORES;
+    }
+    world_run(world, 20 * mean_seconds);
+    for (guint code = 0; code < plans; code++)
+        best = MIN(best, static_loss(traces, code, world->now_us));
+    *best_static = best / world->demanded_us;
+    return world->lost_us / world->demanded_us;
+}
+
+static void
+test_loss(void)
+{
+    g_autoptr(GRand) random = g_rand_new_with_seed(1);
+    double sum = 0, worst = -1;
+    guint n = 60, above = 0;
+
+    for (guint i = 0; i < n; i++) {
+        double best, lost = adaptation_loss(random, 60, &best);
+
+        sum += lost - best;
+        worst = MAX(worst, lost - best);
+        above += lost - best > 0.02;
+    }
+    g_test_message("lost against the best static plan: %.2f %% in the mean, %.2f %% at worst; "
+                   "%u of %u above 2 %%",
+                   100 * sum / n, 100 * worst, above, n);
+    g_assert_cmpfloat(sum / n, <=, 0.02);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/rebalance/shift", test_shift);
+    g_test_add_func("/rebalance/burst", test_burst);
+    g_test_add_func("/rebalance/overcommitted", test_overcommitted);
+    g_test_add_func("/rebalance/oscillation", test_oscillation);
+    g_test_add_func("/rebalance/loss", test_loss);
+    return g_test_run();
+}
