@@ -87,7 +87,8 @@ const VqKeySpec vq_settings[] = {
             "activation by systemd takes precedence."},
     {VQ_GROUP_DAEMON, "reconcile_seconds", VQ_KEY_INT, "10", 1, 3600, .unit = "seconds",
      .doc = "Time between two rounds of measuring, checking and repairing when nothing happens. "
-            "Events of libvirt start a round at once."},
+            "Events of libvirt start a round at once. The XML of a domain without events is read "
+            "again after six times as long."},
     {VQ_GROUP_DAEMON, "reservation_seconds", VQ_KEY_INT, "30", 1, 3600, .unit = "seconds",
      .doc = "How long cores stay reserved for a domain that was admitted and has not yet been "
             "seen running."},

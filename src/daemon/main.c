@@ -13,6 +13,10 @@
 #include <locale.h>
 #include <unistd.h>
 
+/* Each so many rounds what libvirt sends no event for (iothreadset, a mirrored disk) is looked at.
+ */
+#define RECHECK_ROUNDS 6
+
 typedef struct {
     VqConfigOptions options;
     VqConfig *config;
@@ -119,7 +123,8 @@ start(Daemon *daemon, GError **error)
     g_autofree char *state_path = g_build_filename(config->state_dir, "state", NULL);
     const VqLibvirtParams params = {.uri = config->uri,
                                     .run_dir = config->run_dir,
-                                    .keepalive_seconds = config->keepalive_seconds};
+                                    .keepalive_seconds = config->keepalive_seconds,
+                                    .recheck_seconds = RECHECK_ROUNDS * config->reconcile_seconds};
 
     if (!vq_lock_state(config->state_dir, error))
         return false;

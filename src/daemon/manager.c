@@ -236,17 +236,35 @@ add_guest(VqManager *manager, VqSeen *seen)
     g_ptr_array_add(manager->guests, guest);
 }
 
-/* Domains that could not be read keep what was known of them, unless they were started anew. */
+/* Domains that were not read keep what was known of them, unless they were started anew. */
 static void
-keep_unread(VqManager *manager, GPtrArray *before, GPtrArray *unread)
+keep_guests(VqManager *manager, GPtrArray *before, GPtrArray *kept)
 {
+    g_autoptr(GHashTable) by_uuid = g_hash_table_new(g_str_hash, g_str_equal);
+
     for (guint i = 0; i < before->len; i++) {
         VqGuest *guest = g_ptr_array_index(before, i);
-        const char *uuid = guest->seen->domain->uuid;
 
-        if (g_ptr_array_find_with_equal_func(unread, uuid, g_str_equal, NULL))
-            add_guest(manager, g_steal_pointer(&guest->seen));
+        g_hash_table_insert(by_uuid, guest->seen->domain->uuid, guest);
     }
+    for (guint i = 0; i < kept->len; i++) {
+        VqKept *k = g_ptr_array_index(kept, i);
+        VqGuest *guest = g_hash_table_lookup(by_uuid, k->uuid);
+
+        if (!guest || !guest->seen || (k->id >= 0 && guest->seen->domain->id != k->id))
+            continue;
+        g_array_unref(guest->seen->times);
+        guest->seen->times = g_array_ref(k->times);
+        add_guest(manager, g_steal_pointer(&guest->seen));
+    }
+}
+
+static int
+by_start(gconstpointer a, gconstpointer b)
+{
+    const VqGuest *left = *(VqGuest *const *)a, *right = *(VqGuest *const *)b;
+
+    return left->seen->domain->id - right->seen->domain->id;
 }
 
 /* The reservation has become a running domain: what it was promised is known as ours. */
@@ -292,7 +310,8 @@ vq_manager_see(VqManager *manager, VqObservation *observation, gint64 now_us)
         add_guest(manager, g_ptr_array_index(observation->domains, i));
         g_ptr_array_index(observation->domains, i) = NULL;
     }
-    keep_unread(manager, before, observation->unread);
+    keep_guests(manager, before, observation->kept);
+    g_ptr_array_sort(manager->guests, by_start);
     for (guint i = 0; i < manager->guests->len; i++) {
         const VqGuest *guest = g_ptr_array_index(manager->guests, i);
 

@@ -47,13 +47,34 @@ vq_seen_free(VqSeen *seen)
     g_free(seen);
 }
 
+VqKept *
+vq_kept_new(const char *uuid, int id)
+{
+    VqKept *kept = g_new0(VqKept, 1);
+
+    kept->uuid = g_strdup(uuid);
+    kept->id = id;
+    kept->times = g_array_new(FALSE, TRUE, sizeof(VqThreadTime));
+    return kept;
+}
+
+void
+vq_kept_free(VqKept *kept)
+{
+    if (!kept)
+        return;
+    g_free(kept->uuid);
+    g_array_unref(kept->times);
+    g_free(kept);
+}
+
 VqObservation *
 vq_observation_new(void)
 {
     VqObservation *observation = g_new0(VqObservation, 1);
 
     observation->domains = g_ptr_array_new_with_free_func((GDestroyNotify)vq_seen_free);
-    observation->unread = g_ptr_array_new_with_free_func(g_free);
+    observation->kept = g_ptr_array_new_with_free_func((GDestroyNotify)vq_kept_free);
     return observation;
 }
 
@@ -63,7 +84,7 @@ vq_observation_free(VqObservation *observation)
     if (!observation)
         return;
     g_ptr_array_unref(observation->domains);
-    g_ptr_array_unref(observation->unread);
+    g_ptr_array_unref(observation->kept);
     g_free(observation->online);
     g_free(observation);
 }

@@ -25,10 +25,18 @@ typedef struct {
     char *problems;           /* of its policy, or NULL */
 } VqSeen;
 
+/* A domain that runs on, of which the last observation still holds: nothing happened to it, or it
+ * was too busy to be read. */
+typedef struct {
+    char *uuid;
+    int id;        /* libvirt's; -1: not known, it may have been started anew */
+    GArray *times; /* as in VqSeen */
+} VqKept;
+
 typedef struct {
     gint64 time_us;     /* monotonic */
     GPtrArray *domains; /* of VqSeen, by libvirt id: the order of their start */
-    GPtrArray *unread;  /* of char *: UUIDs of running domains that could not be read this time */
+    GPtrArray *kept;    /* of VqKept: of them, those whose XML was not read this time */
     char *online;       /* the host's online CPUs as the kernel writes them */
 } VqObservation;
 
@@ -71,6 +79,8 @@ struct _VqHypervisor {
 
 VqObservation *vq_observation_new(void);
 void vq_observation_free(VqObservation *observation);
+VqKept *vq_kept_new(const char *uuid, int id);
+void vq_kept_free(VqKept *kept);
 VqSeen *vq_seen_new(VqDomain *domain, VqLive *live); /* both taken */
 void vq_seen_free(VqSeen *seen);
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * libvirt. Calls are made by the worker thread; libvirt's callbacks (events, close) run in the
- * main thread's loop and only say that something changed. `connection` belongs to the worker;
- * `lost` is set by the main thread and read by the worker, atomically.
+ * main thread's loop and only say that something changed, and of which domain (`touched`).
+ * `connection` and `known` belong to the worker; `lost` is set by the main thread and read by the
+ * worker, atomically.
  */
 #include "host/libvirt.h"
 
 #include "base/error.h"
+#include "host/known.h"
 #include "host/proc.h"
 #include "host/topology.h"
 
@@ -18,7 +20,6 @@
 #include <unistd.h>
 
 #define KEEPALIVE_COUNT 3
-#define PIDS_MAX        4096 /* remembered; domains that ended are in it too */
 
 typedef struct {
     VqHypervisor port; /* first: a VqHypervisor * is a VqLibvirt * */
@@ -28,7 +29,8 @@ typedef struct {
     int root_fd;
     virConnectPtr connection; /* worker only */
     gint lost;                /* atomic */
-    GHashTable *pids;         /* worker only: uuid/id -> pid, so that /proc is not scanned twice */
+    VqKnown *known;           /* worker only */
+    GAsyncQueue *touched;     /* of char *: UUIDs that had an event, from the main thread */
 } VqLibvirt;
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomain, virDomainFree)
@@ -54,10 +56,15 @@ set_libvirt_error(GError **error, const char *what)
     virResetLastError();
 }
 
-/* Main thread, from libvirt's event loop: every event says no more than "look again". */
+/* Main thread, from libvirt's event loop: every event says no more than "look again", at @dom or,
+ * with NULL, at everything. */
 static void
-changed(VqLibvirt *self)
+changed(VqLibvirt *self, virDomainPtr dom)
 {
+    char uuid[VIR_UUID_STRING_BUFLEN] = "";
+
+    if (dom && virDomainGetUUIDString(dom, uuid) == 0)
+        g_async_queue_push(self->touched, g_strdup(uuid));
     if (self->port.changed)
         self->port.changed(self->port.changed_data);
 }
@@ -66,26 +73,26 @@ static int
 on_lifecycle(virConnectPtr conn, virDomainPtr dom, int event, int detail, void *data)
 {
     if (event != VIR_DOMAIN_EVENT_DEFINED && event != VIR_DOMAIN_EVENT_UNDEFINED)
-        changed(data);
+        changed(data, dom);
     return 0;
 }
 
 static void
 on_device(virConnectPtr conn, virDomainPtr dom, const char *alias, void *data)
 {
-    changed(data);
+    changed(data, dom);
 }
 
 static void
 on_metadata(virConnectPtr conn, virDomainPtr dom, int type, const char *uri, void *data)
 {
-    changed(data);
+    changed(data, dom);
 }
 
 static void
 on_tunable(virConnectPtr conn, virDomainPtr dom, virTypedParameterPtr params, int n, void *data)
 {
-    changed(data);
+    changed(data, dom);
 }
 
 static void
@@ -94,7 +101,7 @@ on_close(virConnectPtr conn, int reason, void *data)
     VqLibvirt *self = data;
 
     g_atomic_int_set(&self->lost, 1);
-    changed(self);
+    changed(self, NULL);
 }
 
 static const struct {
@@ -146,6 +153,7 @@ ensure_connected(VqLibvirt *self, GError **error)
     if (self->connection)
         return true;
     g_atomic_int_set(&self->lost, 0);
+    vq_known_forget(self->known, NULL); /* events were missed */
     self->connection = virConnectOpen(self->uri);
     if (self->connection && subscribe(self))
         return true;
@@ -160,66 +168,92 @@ ensure_connected(VqLibvirt *self, GError **error)
 }
 
 static void
-read_times(VqLibvirt *self, VqSeen *seen)
+read_times(VqLibvirt *self, VqKnownDomain *domain, GArray *times)
 {
-    const VqDomain *domain = seen->domain;
-    g_autofree char *key = g_strdup_printf("%s/%d", domain->uuid, domain->id);
-    int pid = GPOINTER_TO_INT(g_hash_table_lookup(self->pids, key));
-
-    if (g_hash_table_size(self->pids) > PIDS_MAX)
-        g_hash_table_remove_all(self->pids);
-    if (!pid) {
-        pid = vq_proc_qemu_pid(self->root_fd, self->run_dir, domain->name, domain->uuid);
-        g_hash_table_insert(self->pids, g_steal_pointer(&key), GINT_TO_POINTER(pid));
-    }
-    if (pid)
-        vq_proc_thread_times(self->root_fd, pid, seen->times);
+    if (!domain->pid)
+        domain->pid = vq_proc_qemu_pid(self->root_fd, self->run_dir, domain->name, domain->uuid);
+    if (domain->pid)
+        vq_proc_thread_times(self->root_fd, domain->pid, times);
 }
 
-/* A busy domain must not look stopped: whoever is not gone for certain is noted as unread. */
+/* A busy domain must not look stopped: whoever is not gone for certain is noted as it was. */
 static void
-note_unread(VqObservation *observation, virDomainPtr dom)
+note_unread(VqLibvirt *self, VqObservation *observation, const char *uuid)
 {
-    char uuid[VIR_UUID_STRING_BUFLEN];
+    VqKnownDomain *known = g_hash_table_lookup(self->known->domains, uuid);
 
-    if (virGetLastErrorCode() != VIR_ERR_NO_DOMAIN && virDomainGetUUIDString(dom, uuid) == 0)
-        g_ptr_array_add(observation->unread, g_strdup(uuid));
+    if (virGetLastErrorCode() != VIR_ERR_NO_DOMAIN) {
+        VqKept *kept = vq_kept_new(uuid, -1);
+
+        if (known && known->pid)
+            read_times(self, known, kept->times);
+        g_ptr_array_add(observation->kept, kept);
+    }
     virResetLastError();
+    vq_known_forget(self->known, uuid);
 }
 
 /* NULL: not ours, or not readable. */
 static VqSeen *
-see_domain(VqLibvirt *self, VqObservation *observation, GHashTable *wanted, virDomainPtr dom)
+read_domain(VqLibvirt *self, VqObservation *observation, virDomainPtr dom, const char *uuid,
+            bool wanted)
 {
     char *xml = virDomainGetXMLDesc(dom, 0);
     g_autoptr(VqProblems) problems = vq_problems_new();
     g_autoptr(VqDomain) domain = NULL;
     g_autoptr(VqLive) live = NULL;
     g_autoptr(GError) text = NULL;
-    char uuid[VIR_UUID_STRING_BUFLEN] = "";
+    int id = (int)virDomainGetID(dom);
+    gint64 now = g_get_monotonic_time();
 
     if (!xml) {
-        note_unread(observation, dom);
+        note_unread(self, observation, uuid);
         return NULL;
     }
     /* most domains of a host may have no policy: pass them without parsing */
-    if (virDomainGetUUIDString(dom, uuid) == 0 &&
-        (strstr(xml, VQ_NS_POLICY) || strstr(xml, "virtqueue:") ||
-         g_hash_table_contains(wanted, uuid))) {
+    if (wanted || strstr(xml, VQ_NS_POLICY) || strstr(xml, "virtqueue:")) {
         domain = vq_domain_read(xml, strlen(xml), problems, NULL);
         live = domain ? vq_live_read(xml, strlen(xml), NULL) : NULL;
     }
     free(xml);
-    if (!live || !domain->uuid || domain->id < 0)
+    if (!live || !domain->uuid || domain->id < 0) {
+        vq_known_note(self->known, uuid, virDomainGetName(dom), id, false, now);
         return NULL;
+    }
 
+    VqKnownDomain *known =
+        vq_known_note(self->known, uuid, domain->name, domain->id, domain->id == id, now);
     VqSeen *seen = vq_seen_new(g_steal_pointer(&domain), g_steal_pointer(&live));
 
     if (!vq_problems_to_error(problems, &text))
         seen->problems = g_strdup(text->message);
     vq_device_nodes_look_up(seen->device_nodes, seen->domain);
-    read_times(self, seen);
+    read_times(self, known, seen->times);
     return seen;
+}
+
+static void
+see_domain(VqLibvirt *self, VqObservation *observation, GHashTable *wanted, virDomainPtr dom)
+{
+    char uuid[VIR_UUID_STRING_BUFLEN];
+    VqKnownDomain *known;
+    VqSeen *seen;
+
+    if (virDomainGetUUIDString(dom, uuid) < 0)
+        return;
+    known = vq_known_fresh(self->known, uuid, (int)virDomainGetID(dom),
+                           g_hash_table_contains(wanted, uuid), g_get_monotonic_time());
+    if (known && known->ours) {
+        VqKept *kept = vq_kept_new(uuid, known->id);
+
+        read_times(self, known, kept->times);
+        g_ptr_array_add(observation->kept, kept);
+    }
+    if (known)
+        return;
+    seen = read_domain(self, observation, dom, uuid, g_hash_table_contains(wanted, uuid));
+    if (seen)
+        g_ptr_array_add(observation->domains, seen);
 }
 
 static int
@@ -239,6 +273,9 @@ observe(VqHypervisor *port, GHashTable *wanted, GError **error)
 
     if (!ensure_connected(self, error))
         return NULL;
+    /* before the list: what happens from here on makes another round */
+    for (char *uuid; (uuid = g_async_queue_try_pop(self->touched)); g_free(uuid))
+        vq_known_forget(self->known, uuid);
 
     int n = virConnectListAllDomains(self->connection, &domains, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
 
@@ -246,13 +283,12 @@ observe(VqHypervisor *port, GHashTable *wanted, GError **error)
         set_libvirt_error(error, "list of running domains");
         return NULL;
     }
+    vq_known_begin(self->known, n);
     for (int i = 0; i < n; i++) {
-        VqSeen *seen = see_domain(self, observation, wanted, domains[i]);
-
-        if (seen)
-            g_ptr_array_add(observation->domains, seen);
+        see_domain(self, observation, wanted, domains[i]);
         virDomainFree(domains[i]);
     }
+    vq_known_end(self->known);
     free(domains);
     /* a domain that could not be read because the connection broke must not look stopped */
     if (g_atomic_int_get(&self->lost) || virConnectIsAlive(self->connection) != 1) {
@@ -348,7 +384,8 @@ libvirt_free(VqHypervisor *port)
 
     disconnect(self);
     close(self->root_fd);
-    g_hash_table_unref(self->pids);
+    vq_known_free(self->known);
+    g_async_queue_unref(self->touched);
     g_free(self->uri);
     g_free(self->run_dir);
     g_free(self);
@@ -366,6 +403,7 @@ vq_libvirt_new(const VqLibvirtParams *params)
     self->run_dir = g_strdup(params->run_dir);
     self->keepalive_seconds = params->keepalive_seconds;
     self->root_fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    self->pids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    self->known = vq_known_new((gint64)params->recheck_seconds * G_USEC_PER_SEC);
+    self->touched = g_async_queue_new_full(g_free);
     return &self->port;
 }

@@ -13,6 +13,7 @@ typedef struct {
     const char *uri;
     const char *run_dir;        /* of libvirt's QEMU driver, for NAME.pid */
     unsigned keepalive_seconds; /* three unanswered ones end the connection */
+    unsigned recheck_seconds;   /* the XML of a domain without events is read this often */
 } VqLibvirtParams;
 
 /* Main thread. Opens nothing yet. */

@@ -248,7 +248,6 @@ check_thread(const Chaos *c, const VqPlan *plan, const RoundsGuest *vm, unsigned
     if (p && g_hash_table_contains(c->hands, key))
         g_assert_true(p->held);
     if (polls_without_end(vm, iothread)) {
-        g_test_message("%s IOThread %u polls on CPU %s", vm->name, iothread, pin);
         g_assert_nonnull(p);
         g_assert_false(p->held);
         g_assert_cmpint(p->class, ==, VQ_PLACEMENT_DEDICATED);

@@ -172,6 +172,36 @@ test_domain_gone(void)
     g_assert_cmpuint(g_hash_table_size(bed.manager->records->records), ==, 1);
 }
 
+/* What was not read this time is as it was, in its place in the order of starts. */
+static void
+test_kept(void)
+{
+    g_auto(Rounds) bed;
+
+    rounds_init(&bed);
+    rounds_start(&bed, "vm1", 1, 2, DEDICATED);
+    rounds_start(&bed, "vm2", 2, 2, DEDICATED);
+    rounds_settle(&bed);
+    rounds_start(&bed, "vm3", 3, 2, DEDICATED);
+
+    g_autoptr(VqObservation) observation = rounds_observe(&bed.fake, bed.now);
+    g_autofree char *uuid = NULL;
+
+    for (int i = 1; i >= 0; i--) {
+        VqSeen *seen = g_ptr_array_index(observation->domains, i);
+
+        /* vm1 is kept, of vm2 another start is said to run */
+        g_ptr_array_add(observation->kept,
+                        vq_kept_new(seen->domain->uuid, i == 0 ? seen->domain->id : 9));
+        uuid = (g_free(uuid), g_strdup(seen->domain->uuid));
+        g_ptr_array_remove_index(observation->domains, i);
+    }
+    vq_manager_see(bed.manager, observation, bed.now);
+    g_assert_cmpuint(bed.manager->guests->len, ==, 2);
+    g_assert_true(vq_manager_find(bed.manager, uuid) == bed.manager->guests->pdata[0]);
+    g_assert_true(vq_manager_find(bed.manager, "vm3") == bed.manager->guests->pdata[1]);
+}
+
 static void
 test_shield_follows(void)
 {
@@ -430,6 +460,7 @@ main(int argc, char **argv)
     g_test_add_func("/manager/off-and-on", test_off_and_on);
     g_test_add_func("/manager/lost-in-mid-apply", test_lost_in_mid_apply);
     g_test_add_func("/manager/domain-gone", test_domain_gone);
+    g_test_add_func("/manager/kept", test_kept);
     g_test_add_func("/manager/shield", test_shield_follows);
     g_test_add_func("/manager/admit", test_admit);
     g_test_add_func("/manager/promise", test_promise);
