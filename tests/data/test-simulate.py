@@ -40,9 +40,12 @@ def add_case(case):
         used = {"args", "expected.json", *arguments(case)}
         unused = sorted(p.name for p in (HERE / case).iterdir() if p.name not in used)
         tap.equal(unused, [], f"{case}: files that nothing uses")
-        table = simulate(*arguments(case), case=case, form="table")
-        for policy in json.loads(result.stdout)["policies"]:
-            tap.contains(table.stdout.split("\n---")[0], policy["policy"], "table")
+        table = simulate(*arguments(case), case=case, form="table").stdout
+        report = json.loads(result.stdout)
+        for policy in report.get("policies", []):
+            tap.contains(table.split("\n---")[0], policy["policy"], "table")
+        for share in report.get("shares", []):
+            tap.contains(table, f"\n {share['share']} %", "table")
 
     run.__name__ = "simulate_" + case
     tap.test(run)
@@ -72,6 +75,12 @@ def wrong_options_are_refused_by_name():
                        (["--noise", "9"], "--noise: 9"),
                        (["--memory", "5"], "--memory: '5'"),
                        (["--pool", "9"], "9"),
+                       (["--fleet", "0"], "--fleet: 0"),
+                       (["--schedule", "best"], "--schedule: 'best'"),
+                       (["--pool-share", "50..5"], "--pool-share: '50..5'"),
+                       (["--pool-share", "5..95"], "--pool-share: '5..95'"),
+                       (["--pool-share", "5..10/0"], "--pool-share: '5..10/0'"),
+                       (["--degraded-max", "101"], "--degraded-max: 101"),
                        (["--trace", "nosuch.sim"], "nosuch.sim"),
                        (["--flavors", "small/day.sim"], "has no events"),
                        (["file"], "too many arguments")):

@@ -21,6 +21,7 @@ vq_simulate_options_init(VqSimulateOptions *options)
         .noise = vq_sim_load_defaults.noise_sigma,
         .refused_max = 0.1,
         .over_max = 1,
+        .degraded_max = 1,
     };
 }
 
@@ -84,7 +85,8 @@ check_numbers(const VqSimulateOptions *o, GError **error)
            check_number("--noise", o->noise, 0, 2, error) &&
            check_number("--seed", (double)o->seed, 0, 9e15, error) &&
            check_number("--refused-max", o->refused_max, 0, 100, error) &&
-           check_number("--over-max", o->over_max, 0, 100, error);
+           check_number("--over-max", o->over_max, 0, 100, error) &&
+           check_number("--degraded-max", o->degraded_max, 0, 100, error);
 }
 
 static VqSimTrace *
@@ -234,7 +236,8 @@ vq_simulation_read(const VqSimulateOptions *options, GError **error)
     g_autoptr(VqSimulation) s = g_new0(VqSimulation, 1);
 
     s->results = g_ptr_array_new_with_free_func((GDestroyNotify)vq_sim_result_free);
-    if (!check_numbers(options, error))
+    if (!check_numbers(options, error) ||
+        (options->pool_share && !vq_simulate_read_shares(options->pool_share, &s->shares, error)))
         return NULL;
     s->topology = options->topology ? vq_host_topology_input(options->topology, error)
                                     : vq_host_topology_live("/", error);

@@ -93,13 +93,14 @@ print_measures(const VqSimulation *s, bool timing)
     vq_table_print(table);
 }
 
-static void
-print_head(const VqSimulation *s)
+void
+vq_simulate_print_head(const VqSimulation *s)
 {
     g_autofree char *pool = vq_cpuset_format(s->pool->cpus);
 
-    printf(" Machine: %s%s\n Pool: %s (%s)\n", s->topology->origin,
-           s->input.hosts > 1 ? ", each host" : "", pool, s->pool->reason);
+    printf(" Machine: %s%s\n", s->topology->origin, s->input.hosts > 1 ? ", each host" : "");
+    if (s->shares.step == 0)
+        printf(" Pool: %s (%s)\n", pool, s->pool->reason);
     printf(" %u host%s, %g hours in steps of %g s, seed %" G_GUINT64_FORMAT, s->input.hosts,
            s->input.hosts > 1 ? "s" : "", (double)s->input.end / 3600000,
            (double)s->input.step / 1000, s->input.seed);
@@ -131,6 +132,17 @@ plan_of(const VqSimulation *s)
     return first ? first->plan : NULL;
 }
 
+void
+vq_simulate_put_head(GVariantDict *dict, const VqSimulation *s)
+{
+    g_variant_dict_insert(dict, "version", "u", 1);
+    g_variant_dict_insert(dict, "machine", "s", s->topology->origin);
+    g_variant_dict_insert(dict, "hosts", "u", s->input.hosts);
+    g_variant_dict_insert(dict, "hours", "d", (double)s->input.end / 3600000);
+    g_variant_dict_insert(dict, "step_seconds", "d", (double)s->input.step / 1000);
+    g_variant_dict_insert(dict, "seed", "t", s->input.seed);
+}
+
 static GVariant *
 report_data(const VqSimulation *s)
 {
@@ -142,13 +154,8 @@ report_data(const VqSimulation *s)
     for (guint i = 0; i < s->results->len; i++)
         g_variant_builder_add_value(&list,
                                     vq_sim_result_to_variant(g_ptr_array_index(s->results, i)));
-    g_variant_dict_insert(&dict, "version", "u", 1);
-    g_variant_dict_insert(&dict, "machine", "s", s->topology->origin);
+    vq_simulate_put_head(&dict, s);
     g_variant_dict_insert(&dict, "pool", "s", pool);
-    g_variant_dict_insert(&dict, "hosts", "u", s->input.hosts);
-    g_variant_dict_insert(&dict, "hours", "d", (double)s->input.end / 3600000);
-    g_variant_dict_insert(&dict, "step_seconds", "d", (double)s->input.step / 1000);
-    g_variant_dict_insert(&dict, "seed", "t", s->input.seed);
     g_variant_dict_insert_value(&dict, "policies", g_variant_builder_end(&list));
     if (plan_of(s))
         g_variant_dict_insert_value(&dict, "plan", vq_plan_to_variant(plan_of(s)));
@@ -161,7 +168,7 @@ vq_simulate_report(const VqTool *tool, const VqSimulation *s)
     if (vq_output_data(tool, report_data(s)))
         return;
     if (!tool->quiet)
-        print_head(s);
+        vq_simulate_print_head(s);
     print_measures(s, s->input.clock != NULL);
     print_refusals(s);
     if (plan_of(s)) {

@@ -58,6 +58,8 @@ simulate(const VqTool *tool, const VqSimulateOptions *options, GError **error)
         return write_trace(options->write_trace, s->trace, error);
     if (options->timing)
         s->input.clock = clock_ns;
+    if (options->pool_share)
+        return vq_simulate_sweep(tool, s, options, error);
     if (!run_policies(s, error))
         return false;
     vq_simulate_report(tool, s);
@@ -100,6 +102,17 @@ vq_cmd_simulate(VqTool *tool, const VqCommand *command, int argc, char **argv, G
         {"vcpu-ratio", 0, 0, G_OPTION_ARG_DOUBLE, &o.vcpu_ratio,
          "vCPUs for each CPU outside the pool, 0: any number (4)", "X"},
         {"memory", 0, 0, G_OPTION_ARG_STRING, &o.memory, "of a host for VMs (no limit)", "SIZE"},
+        {"fleet", 'H', 0, G_OPTION_ARG_INT, &o.hosts, "hosts alike (1)", "HOSTS"},
+        {"schedule", 0, 0, G_OPTION_ARG_STRING, &o.schedule,
+         "VMs to hosts: spread or pack (spread)", "HOW"},
+        {"pool-share", 'R', 0, G_OPTION_ARG_STRING, &o.pool_share,
+         "try these shares of cores for I/O, per cent", "FROM..TO[/STEP]"},
+        {"refused-max", 0, 0, G_OPTION_ARG_DOUBLE, &o.refused_max,
+         "target: VMs refused, per cent (0.1)", "X"},
+        {"over-max", 0, 0, G_OPTION_ARG_DOUBLE, &o.over_max,
+         "target: shared threads' time over the limit, per cent (1)", "X"},
+        {"degraded-max", 0, 0, G_OPTION_ARG_DOUBLE, &o.degraded_max,
+         "target: dedicated threads' time without a core, per cent (1)", "X"},
         {"plan-at", 0, 0, G_OPTION_ARG_STRING, &o.plan_at, "print the plan of this time too",
          "TIME"},
         {"timing", 0, 0, G_OPTION_ARG_NONE, &o.timing,

@@ -17,9 +17,14 @@ typedef struct {
     char *pool_share;
     gint64 seed;
     int hosts;
-    double vms, vcpu_ratio, sigma, day, peak, noise, refused_max, over_max;
+    double vms, vcpu_ratio, sigma, day, peak, noise, refused_max, over_max, degraded_max;
     gboolean timing;
 } VqSimulateOptions;
+
+/* Shares of cores for I/O, per cent: from first to last. */
+typedef struct {
+    unsigned first, last, step;
+} VqSimulateShares;
 
 typedef struct {
     VqTopology *topology;
@@ -29,7 +34,8 @@ typedef struct {
     bool generated; /* the trace is out of the seed */
     double vms;     /* mean of a host, if generated */
     bool policies[VQ_SIM_POLICIES];
-    GPtrArray *results; /* of VqSimResult */
+    VqSimulateShares shares; /* with --pool-share */
+    GPtrArray *results;      /* of VqSimResult */
 } VqSimulation;
 
 void vq_simulate_options_init(VqSimulateOptions *options);
@@ -38,6 +44,16 @@ void vq_simulate_options_clear(VqSimulateOptions *options);
 /* Reads and checks all. Errors name option or file. */
 VqSimulation *vq_simulation_read(const VqSimulateOptions *options, GError **error);
 void vq_simulation_free(VqSimulation *simulation);
+
+bool vq_simulate_read_shares(const char *text, VqSimulateShares *shares, GError **error);
+
+/* What every report says of machine and input, as data and as text. */
+void vq_simulate_put_head(GVariantDict *dict, const VqSimulation *simulation);
+void vq_simulate_print_head(const VqSimulation *simulation);
+
+/* Plays the VMs under the first policy for each share, and prints what each gives. */
+bool vq_simulate_sweep(const VqTool *tool, VqSimulation *simulation,
+                       const VqSimulateOptions *options, GError **error);
 
 /* Prints the results in the tool's format. */
 void vq_simulate_report(const VqTool *tool, const VqSimulation *simulation);
