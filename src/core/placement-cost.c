@@ -7,6 +7,8 @@
 
 #define FIELD_BITS   24
 #define OVERLOAD_MIN (VQ_LOAD_UNIT / 100) /* less than 1% of a core is not worth a move */
+/* 0.01 of a core squared: levelling newcomers to less than that only takes time */
+#define UNEVEN_MIN ((VqSquare)(VQ_UNEVEN_UNIT / 10000))
 
 VqCost
 vq_cost_pack(unsigned unrest, unsigned device, unsigned memory, unsigned slow, unsigned moves)
@@ -29,13 +31,6 @@ vq_cost_dedicated(const VqWork *work, const VqJob *job, const VqSlot *slot)
                         (unsigned)vq_term_distance(job->device, slot),
                         (unsigned)vq_term_distance(job->memory, slot), (unsigned)vq_term_slow(slot),
                         slot->guests + (moved ? 1 : 0));
-}
-
-/* Claim on a core relative to its capacity. */
-static gint64
-relative(const VqSlot *slot, gint64 more)
-{
-    return (slot->claim + more) * VQ_CAPACITY_UNIT / slot->capacity;
 }
 
 /* Pairs of a domain's threads in different places that @job adds by going from @a (-1: from
@@ -81,8 +76,8 @@ add_core(const VqWork *work, VqObjective *sum, const VqSlot *slot, gint64 load, 
 static gint64
 imbalance(const VqSlot *from, const VqSlot *to, gint64 claim)
 {
-    return ABS(relative(from, -claim) - relative(to, claim)) -
-           ABS(relative(from, 0) - relative(to, 0));
+    return ABS(vq_slot_relative(from, -claim) - vq_slot_relative(to, claim)) -
+           ABS(vq_slot_relative(from, 0) - vq_slot_relative(to, 0));
 }
 
 VqDelta
@@ -142,10 +137,11 @@ vq_delta_worthwhile(const VqWork *work, const VqDelta *delta, bool settled)
         return false;
     if (settled && sum->overload < 0)
         return sum->overload <= -OVERLOAD_MIN;
-    if (!settled || sum->device || sum->memory)
+    if (sum->device || sum->memory)
         return true;
-    return sum->package == 0 && sum->scatter == 0 && sum->cores == 0 &&
-           delta->imbalance < -work->gain;
+    if (sum->package == 0 && sum->scatter == 0 && sum->cores == 0)
+        return sum->uneven < -UNEVEN_MIN && (!settled || delta->imbalance < -work->gain);
+    return !settled;
 }
 
 void

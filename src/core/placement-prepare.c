@@ -148,6 +148,7 @@ measure_distances(VqWork *work, VqJob *job)
 {
     const VqTopology *topology = work->input->topology;
     g_autoptr(GArray) memory = g_array_new(FALSE, FALSE, sizeof(unsigned));
+    guint8 *row = work->profiles + (gsize)work->n_profiles * work->n_nodes * 2;
 
     VQ_CPUSET_FOREACH (node, job->thread->memory_nodes) {
         unsigned os = (unsigned)node;
@@ -155,9 +156,14 @@ measure_distances(VqWork *work, VqJob *job)
         g_array_append_val(memory, os);
     }
     for (guint i = 0; i < work->n_nodes; i++) {
-        job->device[i] = device_distance(topology, i, job->thread);
-        job->memory[i] = memory->len ? nearest(topology, i, memory) : 0;
+        row[i] = device_distance(topology, i, job->thread);
+        row[work->n_nodes + i] = memory->len ? nearest(topology, i, memory) : 0;
     }
+    while (memcmp(vq_work_profile(work, job->profile), row, work->n_nodes * 2) != 0)
+        job->profile++; /* ends at row itself */
+    work->n_profiles = MAX(work->n_profiles, job->profile + 1);
+    job->device = vq_work_profile(work, job->profile);
+    job->memory = job->device + work->n_nodes;
 }
 
 /* The one core that a whole cpuset lies on, -1 if there is none. */
@@ -189,13 +195,11 @@ make_jobs(VqWork *work)
 
     work->n_jobs = threads->len;
     work->jobs = g_new0(VqJob, work->n_jobs);
-    work->distance = g_new0(guint8, (gsize)work->n_jobs * work->n_nodes * 2);
+    work->profiles = g_new(guint8, ((gsize)work->n_jobs + 1) * work->n_nodes * 2);
     for (guint i = 0; i < work->n_jobs; i++) {
         VqJob *job = &work->jobs[i];
 
         job->thread = g_ptr_array_index(threads, i);
-        job->device = work->distance + (gsize)i * work->n_nodes * 2;
-        job->memory = job->device + work->n_nodes;
         job->home_core = core_of_set(work, job->thread->current);
         job->home = job->home_core >= 0 ? work->slot_of[job->home_core] : -1;
         job->slot = -1;
@@ -410,7 +414,7 @@ vq_work_free(VqWork *work)
     g_free(work->jobs);
     g_free(work->clusters);
     g_free(work->packages);
-    g_free(work->distance);
+    g_free(work->profiles);
     vq_cpuset_free(work->outside);
     vq_plan_free(work->plan);
     g_free(work);

@@ -1,106 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Shared threads over the cores that are left: settled ones stay where they are, newcomers come
- * in by load, the largest first (LPT), then single moves and swaps as long as one improves the
- * objective. Every change lowers it strictly and it is a vector of integers, so this ends; it ends
- * where no move and no swap helps, so the same input again moves nothing.
+ * in by load, the largest first, then passes of moves, swaps and cores given up as long as one
+ * improves the objective. Every change lowers it strictly and it is a vector of integers, so this
+ * ends; it ends where no pass finds anything, so the same input again moves nothing.
  */
-#include "core/placement-work.h"
-
-/* What settled threads may move for, one after the other: what matters most has the first claim on
- * max_moves. */
-typedef enum { STAGE_OVERLOAD, STAGE_LOCALITY, STAGE_ALL, STAGE_RESTING } Stage;
-
-typedef struct {
-    VqWork *work;
-    GArray *jobs;  /* of guint: to be levelled */
-    GArray *slots; /* of guint: open to them */
-    Stage stage;
-    guint moved; /* settled threads away from home */
-} Level;
-
-static VqJob *
-level_job(const Level *level, guint i)
-{
-    return &level->work->jobs[g_array_index(level->jobs, guint, i)];
-}
+#include "core/placement-share.h"
 
 static bool
 refused(const VqWork *work, const VqJob *job)
 {
     return VQ_WORK_DOMAIN(work, job->domain)->required_refused;
-}
-
-static void
-collect(Level *level)
-{
-    VqWork *work = level->work;
-
-    for (guint i = 0; i < work->n_slots; i++) {
-        if (work->slots[i].owner < 0)
-            g_array_append_val(level->slots, i);
-    }
-    for (guint i = 0; i < work->n_jobs; i++) {
-        VqJob *job = &work->jobs[i];
-
-        if (refused(work, job) || job->class == VQ_PLACEMENT_DEDICATED)
-            continue;
-        if (vq_job_held(job))
-            vq_slot_put_held(work, job);
-        else
-            g_array_append_val(level->jobs, i);
-    }
-}
-
-static bool
-is_open(const VqWork *work, int slot)
-{
-    return slot >= 0 && work->slots[slot].owner < 0;
-}
-
-static bool
-is_settled(const VqWork *work, const VqJob *job)
-{
-    return is_open(work, job->home);
-}
-
-/* What @job adds to the moves that max_moves bounds by standing on @slot. */
-static int
-counted(const Level *level, const VqJob *job, int slot)
-{
-    return is_settled(level->work, job) && slot >= 0 && slot != job->home;
-}
-
-static void
-place(Level *level, VqJob *job, int slot)
-{
-    level->moved += (guint)(counted(level, job, slot) - counted(level, job, job->slot));
-    if (job->slot >= 0)
-        vq_slot_put(level->work, job, job->slot, -1);
-    job->slot = slot;
-    vq_slot_put(level->work, job, slot, 1);
-}
-
-/* The best change for @job among all open slots but its own; -1 if none is open. */
-static int
-best_slot(const Level *level, const VqJob *job, VqDelta *best)
-{
-    int found = -1;
-
-    for (guint i = 0; i < level->slots->len; i++) {
-        int slot = (int)g_array_index(level->slots, guint, i);
-
-        if (slot == job->slot)
-            continue;
-
-        VqDelta delta = vq_delta_move(level->work, job, job->slot, slot);
-
-        if (found < 0 || vq_objective_compare(&delta.sum, &best->sum) < 0) {
-            *best = delta;
-            found = slot;
-        }
-    }
-    return found;
 }
 
 static int
@@ -115,151 +25,217 @@ by_load(gconstpointer a, gconstpointer b, gpointer user_data)
 }
 
 static void
-let_in(Level *level)
+collect(VqShare *share)
 {
-    VqWork *work = level->work;
+    VqWork *work = share->work;
 
-    for (guint i = 0; i < level->jobs->len; i++) {
-        VqJob *job = level_job(level, i);
+    for (guint i = 0; i < work->n_jobs; i++) {
+        VqJob *job = &work->jobs[i];
 
-        if (is_open(work, job->home))
-            place(level, job, job->home);
+        if (!refused(work, job) && job->class != VQ_PLACEMENT_DEDICATED && !vq_job_held(job))
+            g_array_append_val(share->jobs, i);
     }
-    g_array_sort_with_data(level->jobs, by_load, work);
-    for (guint i = 0; i < level->jobs->len; i++) {
-        VqJob *job = level_job(level, i);
-        VqDelta best;
-
-        if (job->slot < 0)
-            place(level, job, best_slot(level, job, &best));
-    }
+    g_array_sort_with_data(share->jobs, by_load, work);
 }
 
-/* Whether the present stage, its rest and max_moves let @job go to @slot. */
-static bool
-may_go(const Level *level, const VqJob *job, int slot, const VqDelta *delta)
+bool
+vq_share_may_go(const VqShare *share, const VqJob *job, int slot, const VqDelta *delta)
 {
-    guint limit = level->work->input->max_moves;
-    int more = counted(level, job, slot) - counted(level, job, job->slot);
+    guint limit = share->work->input->max_moves;
+    bool away = job->slot != job->home;
 
-    if (!is_settled(level->work, job))
+    if (!vq_share_settled(share, job))
         return true;
-    if (limit && more > 0 && level->moved + (guint)more > limit)
+    if (limit && !away && slot != job->home && share->moved >= limit)
         return false;
-    if (level->stage == STAGE_RESTING || level->stage == STAGE_OVERLOAD) {
+    if (share->stage == VQ_STAGE_RESTING || share->stage == VQ_STAGE_OVERLOAD) {
         if (delta->sum.overload >= 0)
             return false;
-    } else if (level->stage == STAGE_LOCALITY && delta->sum.device == 0 && delta->sum.memory == 0) {
+    } else if (share->stage < VQ_STAGE_EVEN && delta->sum.device == 0 && delta->sum.memory == 0) {
         return false;
     }
-    return level->stage == STAGE_RESTING || !job->thread->resting;
+    return share->stage == VQ_STAGE_RESTING || !job->thread->resting;
 }
 
-/* Each slot is asked by itself: a change that is worth it may hide behind a better one that is
- * not (hysteresis). */
-static bool
-try_move(Level *level, VqJob *job)
+/* The best place found so far for one thread. */
+typedef struct {
+    const VqShare *share;
+    const VqJob *job;
+    bool any; /* it needs one, be it worthwhile or not */
+    int slot; /* -1: none */
+    VqDelta delta;
+} Choice;
+
+static void
+consider(Choice *choice, guint slot)
 {
-    VqWork *work = level->work;
-    bool settled = is_settled(work, job);
-    VqDelta best = {0};
-    int found = -1;
+    const VqShare *share = choice->share;
+    VqDelta delta;
 
-    for (guint i = 0; i < level->slots->len; i++) {
-        int slot = (int)g_array_index(level->slots, guint, i);
+    if ((int)slot == choice->job->slot || (int)slot == share->closing)
+        return;
+    delta = vq_delta_move(share->work, choice->job, choice->job->slot, (int)slot);
+    if (!choice->any &&
+        (!vq_delta_worthwhile(share->work, &delta, vq_share_settled(share, choice->job)) ||
+         !vq_share_may_go(share, choice->job, (int)slot, &delta)))
+        return;
+    if (choice->slot >= 0 && vq_objective_compare(&delta.sum, &choice->delta.sum) >= 0)
+        return;
+    choice->slot = (int)slot;
+    choice->delta = delta;
+}
 
-        if (slot == job->slot)
+/* In an over-committed pool claims and loads order cores differently. */
+static int
+roomiest(const VqShare *share, const VqZone *zone, int but)
+{
+    const VqSlot *slots = share->work->slots;
+    int best = -1;
+
+    for (guint i = 0; i < zone->n_used; i++) {
+        if ((int)zone->used[i] == but)
             continue;
-
-        VqDelta delta = vq_delta_move(work, job, job->slot, slot);
-
-        if (vq_delta_worthwhile(work, &delta, settled) && may_go(level, job, slot, &delta) &&
-            (found < 0 || vq_objective_compare(&delta.sum, &best.sum) < 0)) {
-            best = delta;
-            found = slot;
-        }
+        if (best < 0 || slots[zone->used[i]].load < slots[best].load)
+            best = (int)zone->used[i];
     }
-    if (found >= 0)
-        place(level, job, found);
-    return found >= 0;
+    return best;
 }
 
-/* Between cores that differ in nothing but load, a swap can only help if the heavier thread is on
- * the heavier core: most pairs are done with here. */
-static bool
-is_pointless(const VqWork *work, const VqJob *a, const VqJob *b)
+static void
+consider_zone(Choice *choice, const VqZone *zone)
 {
-    const VqSlot *s = &work->slots[a->slot], *t = &work->slots[b->slot];
+    const VqShare *share = choice->share;
 
-    if (s == t)
+    for (guint i = 0; i < MIN(zone->n_used, 2); i++) {
+        consider(choice, zone->used[i]);
+        if ((int)zone->used[i] != choice->job->slot)
+            break;
+    }
+    if (share->work->overloaded && zone->n_used > 1)
+        consider(choice, (guint)roomiest(share, zone, choice->job->slot));
+    if (zone->n_empty > 0)
+        consider(choice, zone->empty[0]);
+}
+
+static Choice
+choose(const VqShare *share, const VqJob *job, bool any)
+{
+    Choice choice = {.share = share, .job = job, .any = any, .slot = -1};
+
+    for (guint i = 0; i < share->n_zones; i++)
+        consider_zone(&choice, &share->zones[i]);
+    return choice;
+}
+
+static void
+let_in(VqShare *share)
+{
+    VqWork *work = share->work;
+
+    for (guint i = 0; i < share->jobs->len; i++) {
+        guint index = g_array_index(share->jobs, guint, i);
+        const VqJob *job = &work->jobs[index];
+
+        if (vq_share_settled(share, job))
+            vq_share_put(share, index, job->home);
+    }
+    for (guint i = 0; i < share->jobs->len; i++) {
+        guint index = g_array_index(share->jobs, guint, i);
+        const VqJob *job = &work->jobs[index];
+
+        if (job->slot < 0)
+            vq_share_put(share, index, choose(share, job, true).slot);
+    }
+}
+
+/* Whether there can be a better place at all, judged by what is known without looking at any. */
+static bool
+is_promising(const VqShare *share, const VqJob *job)
+{
+    const VqWork *work = share->work;
+    const VqSlot *slot = &work->slots[job->slot];
+    bool settled = vq_share_settled(share, job);
+    gint64 lowest;
+    const guint *row = work->clusters + (gsize)job->domain * work->n_clusters;
+
+    if (slot->load > slot->limit ||
+        vq_share_distance(share, job->profile, slot->node) > share->nearest[job->profile])
         return true;
-    if (work->overloaded || s->cluster != t->cluster || s->node != t->node ||
-        s->capacity != t->capacity)
+    if (settled && share->stage != VQ_STAGE_EVEN)
         return false;
-    return s->claim >= t->claim ? a->claim <= b->claim : a->claim >= b->claim;
+    if (!settled &&
+        (slot->shared == 1 || row[slot->cluster] < VQ_WORK_DOMAIN(work, job->domain)->placed))
+        return true;
+    lowest = slot->capacity < share->fastest ? 0 : share->lowest;
+    return vq_slot_relative(slot, 0) - lowest > (settled ? work->gain : 0);
+}
+
+bool
+vq_share_pass_moves(VqShare *share)
+{
+    bool changed = false;
+
+    for (guint i = 0; i < share->jobs->len; i++) {
+        guint index = g_array_index(share->jobs, guint, i);
+        const VqJob *job = &share->work->jobs[index];
+        Choice choice;
+
+        if (!is_promising(share, job))
+            continue;
+        choice = choose(share, job, false);
+        if (choice.slot < 0)
+            continue;
+        vq_share_put(share, index, choice.slot);
+        changed = true;
+    }
+    return changed;
 }
 
 static bool
-try_swap(Level *level, VqJob *a, VqJob *b)
+run_stage(VqShare *share, VqStage stage)
 {
-    VqWork *work = level->work;
+    bool any = false;
 
-    if (is_pointless(work, a, b))
-        return false;
-
-    VqDelta delta = vq_delta_swap(work, a, b);
-    int slot = a->slot;
-
-    if (!vq_delta_worthwhile(work, &delta, is_settled(work, a) || is_settled(work, b)) ||
-        !may_go(level, a, b->slot, &delta) || !may_go(level, b, slot, &delta))
-        return false;
-    if (work->input->max_moves && is_settled(work, a) && is_settled(work, b) &&
-        level->moved + 2 > work->input->max_moves)
-        return false;
-    place(level, a, b->slot);
-    place(level, b, slot);
-    return true;
-}
-
-static bool
-improve(Level *level, Stage stage)
-{
-    bool changed = true, any = false;
-
-    level->stage = stage;
-    while (changed) {
-        changed = false;
-        for (guint i = 0; i < level->jobs->len; i++)
-            changed |= try_move(level, level_job(level, i));
-        for (guint i = 0; i < level->jobs->len; i++) {
-            for (guint k = i + 1; k < level->jobs->len; k++)
-                changed |= try_swap(level, level_job(level, i), level_job(level, k));
-        }
-        any |= changed;
+    share->stage = stage;
+    if (stage == VQ_STAGE_PACK)
+        return vq_share_pass_pack(share);
+    for (bool changed = true; changed; any |= changed) {
+        changed = vq_share_pass_moves(share);
+        changed |= vq_share_pass_swaps(share);
     }
     return any;
+}
+
+static void
+improve(VqShare *share)
+{
+    VqStage end = share->work->input->calm ? VQ_STAGE_RESTING : VQ_STAGES;
+
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (VqStage stage = 0; stage < end; stage++)
+            changed |= run_stage(share, stage);
+    }
 }
 
 void
 vq_work_share(VqWork *work)
 {
-    Level level = {
-        .work = work,
-        .jobs = g_array_new(FALSE, FALSE, sizeof(guint)),
-        .slots = g_array_new(FALSE, FALSE, sizeof(guint)),
-    };
+    VqShare share;
 
-    Stage last = work->input->calm ? STAGE_ALL : STAGE_RESTING;
+    for (guint i = 0; i < work->n_jobs; i++) {
+        VqJob *job = &work->jobs[i];
 
-    collect(&level);
-    if (level.slots->len > 0) {
-        let_in(&level);
-        for (bool changed = true; changed;) {
-            changed = false;
-            for (Stage stage = STAGE_OVERLOAD; stage <= last; stage++)
-                changed |= improve(&level, stage);
-        }
+        if (!refused(work, job) && job->class != VQ_PLACEMENT_DEDICATED && vq_job_held(job))
+            vq_slot_put_held(work, job);
     }
-    g_array_unref(level.jobs);
-    g_array_unref(level.slots);
+    vq_share_open(&share, work);
+    if (share.n_zones > 0) {
+        collect(&share);
+        let_in(&share);
+        improve(&share);
+        if (vq_share_pass_exact(&share))
+            improve(&share);
+    }
+    vq_share_close(&share);
 }

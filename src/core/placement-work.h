@@ -54,8 +54,9 @@ typedef struct {
     int slot;          /* where it goes, -1: the CPUs outside the pool, or as pinned by hand */
     VqPlacement class; /* granted */
     gint64 load, claim;
-    guint8 *device; /* distance from each node (by index) to its devices; 0 unknown */
-    guint8 *memory; /* ... to the VM's memory */
+    guint profile;        /* threads with the same distances have the same number */
+    const guint8 *device; /* distance from each node (by index) to its devices; 0 unknown */
+    const guint8 *memory; /* ... to the VM's memory */
 } VqJob;
 
 /* Threads that serve the same device: they get cores of their own together or not at all. */
@@ -95,13 +96,20 @@ typedef struct {
     gint64 limit;     /* of a core of capacity 1024, in load units */
     gint64 gain;      /* move_gain in load units */
     bool overloaded;  /* more load than the pool's limit: weights count */
-    guint8 *distance; /* saved rows of all jobs */
+    guint8 *profiles; /* for each profile a row of device, then one of memory distances */
+    guint n_profiles;
     VqPlan *plan;
 } VqWork;
 
 VqWork *vq_work_new(const VqPlacementInput *input);
 void vq_work_free(VqWork *work);
 void vq_work_weigh(VqWork *work);
+
+static inline const guint8 *
+vq_work_profile(const VqWork *work, guint profile)
+{
+    return work->profiles + (gsize)profile * work->n_nodes * 2;
+}
 
 #define VQ_WORK_GROUP(work, i)  (&g_array_index((work)->groups, VqGroup, (i)))
 #define VQ_WORK_DOMAIN(work, i) (&g_array_index((work)->domains, VqDomainJobs, (i)))
@@ -158,6 +166,13 @@ vq_term_uneven(const VqSlot *slot, gint64 more)
     VqSquare claim = slot->claim + more;
 
     return claim * claim * slot->inverse;
+}
+
+/* Claim on a core relative to its capacity. */
+static inline gint64
+vq_slot_relative(const VqSlot *slot, gint64 more)
+{
+    return (slot->claim + more) * VQ_CAPACITY_UNIT / slot->capacity;
 }
 
 /* objective.c: of the work as it stands. */

@@ -255,6 +255,7 @@ check_hysteresis(double load, guint moves)
 {
     g_autoptr(TestCase) test = small_case("4-5");
 
+    test->input.params.spread = true;
     for (guint i = 0; i < 3; i++) {
         g_autofree char *name = g_strdup_printf("vm%u", i);
         VqThread *thread = test_thread(test->threads, name, "vda", 1, VQ_PLACEMENT_SHARED, -1);

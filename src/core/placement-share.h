@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The search for shared threads; internal to placement-share.c and the files of its steps. Cores
+ * that differ in nothing but what is on them form a zone, ordered by what is on them: of all the
+ * cores of a zone only the lightest, the roomiest and one empty core can be the best place for a
+ * thread, so that a step looks at zones, not at cores.
+ */
+#pragma once
+
+#include "core/placement-work.h"
+
+/* What settled threads may move for, one after the other: what matters most has the first claim on
+ * max_moves. */
+typedef enum {
+    VQ_STAGE_OVERLOAD,
+    VQ_STAGE_LOCALITY,
+    VQ_STAGE_PACK,
+    VQ_STAGE_EVEN,
+    VQ_STAGE_RESTING, /* overload again, now those that rest as well */
+    VQ_STAGES
+} VqStage;
+
+typedef struct {
+    int node, cluster;
+    guint package;
+    gint64 capacity;
+    guint *used;  /* open slots in use (with params.spread: all), the lightest first */
+    guint *empty; /* the others, ascending */
+    guint n_used, n_empty;
+    guint *profiles; /* shared threads on it, by profile */
+} VqZone;
+
+typedef struct {
+    VqWork *work;
+    GArray *jobs; /* of guint: the threads, heaviest first */
+    VqZone *zones;
+    guint n_zones;
+    int *zone_of;   /* slot -> zone, -1: not open to shared threads */
+    int *first;     /* slot -> a job on it, -1 */
+    int *next;      /* job -> the next one on its slot, -1 */
+    guint *fresh;   /* slot -> threads on it that are not settled */
+    guint *nearest; /* profile -> least distance to any zone */
+    guint *memory;  /* what zones and lists are made of */
+    gint64 lowest;  /* relative claim on the lightest core in use */
+    int closing;    /* slot half given up for now (max_moves), -1: nobody goes there */
+    gint64 fastest; /* capacity of the fastest empty core */
+    guint moved;    /* settled threads away from home: bounded by max_moves */
+    VqStage stage;
+} VqShare;
+
+/* placement-zones.c */
+void vq_share_open(VqShare *share, VqWork *work);
+void vq_share_close(VqShare *share);
+/* Brings a job to @slot, -1: to nowhere. */
+void vq_share_put(VqShare *share, guint job, int slot);
+/* Device and memory distance of a profile to a node as one number that orders as they do. */
+guint vq_share_distance(const VqShare *share, guint profile, int node);
+
+/* Runs in the pool already, on a core that is still open: to be moved with a reason only. */
+static inline bool
+vq_share_settled(const VqShare *share, const VqJob *job)
+{
+    return job->home >= 0 && share->zone_of[job->home] >= 0;
+}
+
+/* Whether the present stage, rest and max_moves let @job go to @slot for @delta. */
+bool vq_share_may_go(const VqShare *share, const VqJob *job, int slot, const VqDelta *delta);
+
+/* One pass of each kind over all threads; whether anything changed. */
+bool vq_share_pass_moves(VqShare *share); /* placement-share.c */
+bool vq_share_pass_swaps(VqShare *share); /* placement-swap.c: threads of two cores change places */
+bool vq_share_pass_pack(VqShare *share);  /* placement-pack.c: a core is given up */
+bool vq_share_pass_exact(VqShare *share); /* placement-exact.c: newcomers, all at once */
