@@ -158,7 +158,7 @@ is_promising(const VqShare *share, const VqJob *job)
     gint64 lowest;
     const guint *row = work->clusters + (gsize)job->domain * work->n_clusters;
 
-    if (slot->load > slot->limit ||
+    if ((slot->load > slot->limit && share->room) ||
         vq_share_distance(share, job->profile, slot->node) > share->nearest[job->profile])
         return true;
     if (settled && share->stage != VQ_STAGE_EVEN)
@@ -170,10 +170,81 @@ is_promising(const VqShare *share, const VqJob *job)
     return vq_slot_relative(slot, 0) - lowest > (settled ? work->gain : 0);
 }
 
+/* Whether any core has room; without, no move makes overload less. */
+static bool
+find_room(const VqShare *share)
+{
+    for (guint z = 0; z < share->n_zones; z++) {
+        const VqZone *zone = &share->zones[z];
+
+        if (zone->n_empty > 0)
+            return true;
+        for (guint i = 0; i < zone->n_used; i++) {
+            const VqSlot *slot = &share->work->slots[zone->used[i]];
+
+            if (slot->load < slot->limit)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* The best move of all that a thread of @slot can make. */
+static bool
+relieve(VqShare *share, guint slot)
+{
+    Choice best = {.slot = -1};
+    guint who = 0;
+
+    for (int k = share->first[slot]; k >= 0; k = share->next[k]) {
+        Choice choice = choose(share, &share->work->jobs[k], false);
+
+        if (choice.slot < 0)
+            continue;
+        if (best.slot >= 0) {
+            int order = vq_objective_compare(&choice.delta.sum, &best.delta.sum);
+
+            if (order > 0 || (order == 0 && (guint)k > who))
+                continue;
+        }
+        best = choice;
+        who = (guint)k;
+    }
+    if (best.slot < 0)
+        return false;
+    vq_share_put(share, who, best.slot);
+    return true;
+}
+
+/* Cores above their limit, the fullest first: who leaves is whoever makes the best plan by it, so
+ * that one move does where one can. */
+static bool
+pass_relief(VqShare *share)
+{
+    bool changed = false;
+
+    for (guint z = 0; share->room && z < share->n_zones; z++) {
+        const VqZone *zone = &share->zones[z];
+        g_autofree guint *slots = g_memdup2(zone->used, zone->n_used * sizeof(guint));
+
+        for (guint i = zone->n_used; i-- > 0;) {
+            const VqSlot *slot = &share->work->slots[slots[i]];
+
+            while (slot->load > slot->limit && relieve(share, slots[i]))
+                changed = true;
+        }
+    }
+    return changed;
+}
+
 bool
 vq_share_pass_moves(VqShare *share)
 {
     bool changed = false;
+
+    share->room = find_room(share);
+    if (share->stage == VQ_STAGE_OVERLOAD || share->stage == VQ_STAGE_RESTING)
+        return pass_relief(share);
 
     for (guint i = 0; i < share->jobs->len; i++) {
         guint index = g_array_index(share->jobs, guint, i);

@@ -43,6 +43,7 @@ typedef struct {
     guint *memory;  /* what zones and lists are made of */
     gint64 lowest;  /* relative claim on the lightest core in use */
     int closing;    /* slot half given up for now (max_moves), -1: nobody goes there */
+    bool room;      /* some core has room below its limit, as of the beginning of the pass */
     gint64 fastest; /* capacity of the fastest empty core */
     guint moved;    /* settled threads away from home: bounded by max_moves */
     VqStage stage;
