@@ -7,8 +7,6 @@
 
 #define FIELD_BITS   24
 #define OVERLOAD_MIN (VQ_LOAD_UNIT / 100) /* less than 1% of a core is not worth a move */
-/* 0.01 of a core squared: levelling newcomers to less than that only takes time */
-#define UNEVEN_MIN ((VqSquare)(VQ_UNEVEN_UNIT / 10000))
 
 VqCost
 vq_cost_pack(unsigned unrest, unsigned device, unsigned memory, unsigned slow, unsigned moves)
@@ -140,7 +138,7 @@ vq_delta_worthwhile(const VqWork *work, const VqDelta *delta, bool settled)
     if (sum->device || sum->memory)
         return true;
     if (sum->package == 0 && sum->scatter == 0 && sum->cores == 0)
-        return sum->uneven < -UNEVEN_MIN && (!settled || delta->imbalance < -work->gain);
+        return sum->uneven < -work->uneven_min && (!settled || delta->imbalance < -work->gain);
     return !settled;
 }
 

@@ -345,6 +345,31 @@ find_holders(VqWork *work)
     }
 }
 
+/* A thousandth of what one core has when all are loaded alike, but at least a hundredth of a core
+ * squared. The same before and after a plan was followed, so that the search ends at the same. */
+static VqSquare
+uneven_min(const VqWork *work)
+{
+    VqSquare claim = 0, least = (VqSquare)(VQ_UNEVEN_UNIT / 10000);
+    gint64 capacity = 0;
+
+    for (guint i = 0; i < work->n_slots; i++) {
+        if (work->slots[i].owner < 0)
+            capacity += work->slots[i].capacity;
+    }
+    for (guint i = 0; i < work->n_jobs; i++) {
+        const VqJob *job = &work->jobs[i];
+
+        if (job->class != VQ_PLACEMENT_DEDICATED &&
+            !VQ_WORK_DOMAIN(work, job->domain)->required_refused)
+            claim += job->claim;
+    }
+    if (capacity == 0)
+        return least;
+    claim = claim * VQ_CAPACITY_UNIT / capacity;
+    return MAX(claim * claim * VQ_CAPACITY_UNIT / 1000, least);
+}
+
 /* More shared load than the cores for it may take: now weights decide who gets how much. After the
  * dedicated threads have their cores, and without who is refused. */
 void
@@ -370,6 +395,7 @@ vq_work_weigh(VqWork *work)
 
         job->claim = MAX(job->load * weight / VQ_WEIGHT_DEFAULT, VQ_LOAD_IDLE);
     }
+    work->uneven_min = uneven_min(work);
 }
 
 VqWork *

@@ -117,13 +117,36 @@ consider_zone(Choice *choice, const VqZone *zone)
         consider(choice, zone->empty[0]);
 }
 
+/* A farther zone can only be better by less overload. */
+static bool
+is_too_far(const Choice *choice, const VqZone *zone)
+{
+    const VqShare *share = choice->share;
+    const VqJob *job = choice->job;
+    const VqSlot *than;
+
+    if (job->slot >= 0)
+        than = &share->work->slots[job->slot];
+    else if (choice->slot >= 0 && choice->delta.sum.overload == 0)
+        than = &share->work->slots[choice->slot];
+    else
+        return false;
+    if (job->slot >= 0 && than->load > than->limit)
+        return false;
+    return vq_share_distance(share, job->profile, zone->node) >
+           vq_share_distance(share, job->profile, than->node);
+}
+
 static Choice
 choose(const VqShare *share, const VqJob *job, bool any)
 {
     Choice choice = {.share = share, .job = job, .any = any, .slot = -1};
 
-    for (guint i = 0; i < share->n_zones; i++)
+    for (guint i = 0; i < share->n_zones; i++) {
+        if (is_too_far(&choice, &share->zones[i]))
+            continue;
         consider_zone(&choice, &share->zones[i]);
+    }
     return choice;
 }
 
@@ -167,7 +190,8 @@ is_promising(const VqShare *share, const VqJob *job)
         (slot->shared == 1 || row[slot->cluster] < VQ_WORK_DOMAIN(work, job->domain)->placed))
         return true;
     lowest = slot->capacity < share->fastest ? 0 : share->lowest;
-    return vq_slot_relative(slot, 0) - lowest > (settled ? work->gain : 0);
+    /* a core takes 1.25 times a thread's claim at most, as a whole: less of a gap is none */
+    return vq_slot_relative(slot, 0) - lowest > (settled ? work->gain : job->claim * 4 / 5);
 }
 
 /* Whether any core has room; without, no move makes overload less. */

@@ -37,6 +37,7 @@ typedef struct {
     guint n_zones;
     int *zone_of;   /* slot -> zone, -1: not open to shared threads */
     int *first;     /* slot -> a job on it, -1 */
+    int *before;    /* job -> the one before it, -1 */
     int *next;      /* job -> the next one on its slot, -1 */
     guint *fresh;   /* slot -> threads on it that are not settled */
     guint *nearest; /* profile -> least distance to any zone */

@@ -27,15 +27,44 @@ both_may_go(const VqShare *share, const VqJob *a, const VqJob *b, const VqDelta 
            vq_share_may_go(share, a, b->slot, delta) && vq_share_may_go(share, b, a->slot, delta);
 }
 
+/* By changing places, what device and memory distances change: < 0 less, > 0 more. */
+static int
+compare_distances(const VqShare *share, guint profile, int from, guint other, int to)
+{
+    const guint8 *p = vq_work_profile(share->work, profile);
+    const guint8 *q = vq_work_profile(share->work, other);
+    guint n = share->work->n_nodes;
+    int device, memory;
+
+    if (from == to || profile == other || from < 0 || to < 0)
+        return 0;
+    device = (int)p[to] - p[from] + q[from] - q[to];
+    memory = (int)p[n + (guint)to] - p[n + (guint)from] + q[n + (guint)from] - q[n + (guint)to];
+    return device ? device : memory;
+}
+
+/* Neither core is over its limit, and locality is lost. */
+static bool
+is_hopeless(const VqShare *share, const VqJob *a, const VqJob *b)
+{
+    const VqSlot *s = &share->work->slots[a->slot], *t = &share->work->slots[b->slot];
+
+    return s->load <= s->limit && t->load <= t->limit &&
+           compare_distances(share, a->profile, s->node, b->profile, t->node) > 0;
+}
+
 static void
 consider(Exchange *exchange, guint a, guint b)
 {
     const VqShare *share = exchange->share;
     const VqWork *work = share->work;
     const VqJob *x = &work->jobs[a], *y = &work->jobs[b];
-    VqDelta delta = vq_delta_swap(work, x, y);
     bool settled = vq_share_settled(share, x) || vq_share_settled(share, y);
+    VqDelta delta;
 
+    if (is_hopeless(share, x, y))
+        return;
+    delta = vq_delta_swap(work, x, y);
     if (!vq_delta_worthwhile(work, &delta, settled) || !both_may_go(share, x, y, &delta))
         return;
     if (exchange->a >= 0 && vq_objective_compare(&delta.sum, &exchange->delta.sum) >= 0)
@@ -142,6 +171,8 @@ may_gain(const VqShare *share, guint heavy, guint light)
         return false;
     if (s->load > s->limit && t->load < t->limit)
         return true;
+    if ((VqSquare)gap * gap * VQ_CAPACITY_UNIT <= share->work->uneven_min)
+        return false; /* even if they were levelled exactly */
     if (share->fresh[heavy] > 0 && share->fresh[light] > 0)
         return gap > 0;
     return share->stage == VQ_STAGE_EVEN && gap > share->work->gain;
@@ -174,20 +205,6 @@ level_zone(VqShare *share, const VqZone *zone)
     return changed;
 }
 
-/* Whether a thread of @profile on @from and one of @other on @to would both be nearer by changing
- * places, or one so much that the other may be farther. */
-static bool
-is_nearer(const VqShare *share, guint profile, int from, guint other, int to)
-{
-    const guint8 *p = vq_work_profile(share->work, profile);
-    const guint8 *q = vq_work_profile(share->work, other);
-    guint n = share->work->n_nodes;
-    int device = (int)p[to] - p[from] + q[from] - q[to];
-    int memory = (int)p[n + (guint)to] - p[n + (guint)from] + q[n + (guint)from] - q[n + (guint)to];
-
-    return device < 0 || (device == 0 && memory < 0);
-}
-
 static void
 consider_zone(Exchange *exchange, guint a, const VqZone *zone)
 {
@@ -198,10 +215,11 @@ consider_zone(Exchange *exchange, guint a, const VqZone *zone)
     bool any = false;
 
     for (guint p = 0; p < work->n_profiles && !any; p++)
-        any = zone->profiles[p] > 0 && is_nearer(share, job->profile, from, p, zone->node);
+        any = zone->profiles[p] > 0 &&
+              compare_distances(share, job->profile, from, p, zone->node) < 0;
     for (guint i = 0; any && i < zone->n_used; i++) {
         for (int b = share->first[zone->used[i]]; b >= 0; b = share->next[b]) {
-            if (is_nearer(share, job->profile, from, work->jobs[b].profile, zone->node))
+            if (compare_distances(share, job->profile, from, work->jobs[b].profile, zone->node) < 0)
                 consider(exchange, a, (guint)b);
         }
     }

@@ -93,10 +93,11 @@ typedef struct {
     guint n_clusters;
     guint *packages; /* domains x n_packages: the same for packages */
     guint n_packages;
-    gint64 limit;     /* of a core of capacity 1024, in load units */
-    gint64 gain;      /* move_gain in load units */
-    bool overloaded;  /* more load than the pool's limit: weights count */
-    guint8 *profiles; /* for each profile a row of device, then one of memory distances */
+    gint64 limit;        /* of a core of capacity 1024, in load units */
+    gint64 gain;         /* move_gain in load units */
+    VqSquare uneven_min; /* levelling by less only takes time */
+    bool overloaded;     /* more load than the pool's limit: weights count */
+    guint8 *profiles;    /* for each profile a row of device, then one of memory distances */
     guint n_profiles;
     VqPlan *plan;
 } VqWork;
@@ -172,7 +173,7 @@ vq_term_uneven(const VqSlot *slot, gint64 more)
 static inline gint64
 vq_slot_relative(const VqSlot *slot, gint64 more)
 {
-    return (slot->claim + more) * VQ_CAPACITY_UNIT / slot->capacity;
+    return (slot->claim + more) * slot->inverse / VQ_CAPACITY_UNIT;
 }
 
 /* objective.c: of the work as it stands. */

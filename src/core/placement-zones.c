@@ -93,11 +93,26 @@ find_lowest(VqShare *share)
 static void
 unlink_job(VqShare *share, guint job, int slot)
 {
-    int *link = &share->first[slot];
+    int before = share->before[job], next = share->next[job];
 
-    while (*link != (int)job)
-        link = &share->next[*link];
-    *link = share->next[job];
+    if (before >= 0)
+        share->next[before] = next;
+    else
+        share->first[slot] = next;
+    if (next >= 0)
+        share->before[next] = before;
+}
+
+static void
+link_job(VqShare *share, guint job, int slot)
+{
+    int next = share->first[slot];
+
+    share->next[job] = next;
+    share->before[job] = -1;
+    if (next >= 0)
+        share->before[next] = (int)job;
+    share->first[slot] = (int)job;
 }
 
 static void
@@ -126,8 +141,7 @@ vq_share_put(VqShare *share, guint index, int slot)
     job->slot = slot;
     if (slot >= 0) {
         change(share, index, slot, 1);
-        share->next[index] = share->first[slot];
-        share->first[slot] = (int)index;
+        link_job(share, index, slot);
     }
     find_lowest(share);
 }
@@ -189,6 +203,7 @@ vq_share_open(VqShare *share, VqWork *work)
     make_zones(share);
     share->first = g_new(int, MAX(work->n_slots, 1));
     share->next = g_new(int, MAX(work->n_jobs, 1));
+    share->before = g_new(int, MAX(work->n_jobs, 1));
     for (guint i = 0; i < work->n_slots; i++) {
         share->first[i] = -1;
         if (share->zone_of[i] >= 0)
@@ -206,5 +221,6 @@ vq_share_close(VqShare *share)
     g_free(share->zone_of);
     g_free(share->first);
     g_free(share->next);
+    g_free(share->before);
     g_free(share->memory);
 }
