@@ -112,6 +112,44 @@ vq_plan_find(const VqPlan *plan, const char *domain, const char *disk, unsigned 
     return NULL;
 }
 
+static guint
+placed_hash(gconstpointer key)
+{
+    const VqPlaced *placed = key;
+
+    return g_str_hash(placed->domain) * 31 + placed->iothread;
+}
+
+static gboolean
+placed_equal(gconstpointer a, gconstpointer b)
+{
+    const VqPlaced *left = a, *right = b;
+
+    return left->iothread == right->iothread && g_str_equal(left->domain, right->domain);
+}
+
+GHashTable *
+vq_plan_index(const VqPlan *plan)
+{
+    GHashTable *index = g_hash_table_new(placed_hash, placed_equal);
+
+    for (guint i = 0; i < plan->placements->len; i++) {
+        VqPlaced *placed = g_ptr_array_index(plan->placements, i);
+
+        if (!g_hash_table_contains(index, placed))
+            g_hash_table_add(index, placed);
+    }
+    return index;
+}
+
+VqPlaced *
+vq_plan_index_find(GHashTable *index, const char *domain, unsigned iothread)
+{
+    const VqPlaced key = {.domain = (char *)domain, .iothread = iothread};
+
+    return g_hash_table_lookup(index, &key);
+}
+
 const VqRefused *
 vq_plan_refusal(const VqPlan *plan, const char *domain)
 {

@@ -61,6 +61,10 @@ VqMove *vq_plan_add_move(VqPlan *plan, const char *domain, const char *disk, uns
 
 /* @disk NULL: any. */
 VqPlaced *vq_plan_find(const VqPlan *plan, const char *domain, const char *disk, unsigned iothread);
+/* The same fast, for many questions: a set to be asked with vq_plan_index_find(), valid as long as
+ * the placements stay. Of several of one thread it has the first. */
+GHashTable *vq_plan_index(const VqPlan *plan);
+VqPlaced *vq_plan_index_find(GHashTable *index, const char *domain, unsigned iothread);
 /* The first refusal of @domain, or NULL. */
 const VqRefused *vq_plan_refusal(const VqPlan *plan, const char *domain);
 

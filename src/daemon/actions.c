@@ -14,14 +14,16 @@
 typedef struct {
     const VqManager *manager;
     const VqPlan *plan;
-    VqCpuset *shield; /* where unpinned vCPU and emulator threads may run; NULL: no shield */
+    GHashTable *index;  /* of plan */
+    GHashTable *pinned; /* set of VqPlaced: those that a move of the plan pins */
+    VqCpuset *shield;   /* where unpinned vCPU and emulator threads may run; NULL: no shield */
     GPtrArray *down, *undo, *shields, *pins, *up; /* of VqAction */
 } Work;
 
-static const VqPlaced *
-placed_for(const VqPlan *plan, const char *domain, unsigned iothread)
+static VqPlaced *
+placed_for(const Work *work, const char *domain, unsigned iothread)
 {
-    return vq_plan_find(plan, domain, NULL, iothread);
+    return vq_plan_index_find(work->index, domain, iothread);
 }
 
 /* Usable CPUs without the cores (SMT siblings included) that are dedicated; NULL if none is, or
@@ -135,7 +137,7 @@ undo_pins(Work *work, const VqGuest *guest, const VqRecord *record)
         const VqCpuset *pin = live_pin(guest->seen->live, r->target, r->number);
         bool wanted = r->target == VQ_TARGET_IOTHREAD
                           ? vq_guest_is_managed(guest) &&
-                                placed_for(work->plan, guest->seen->domain->name, r->number) != NULL
+                                placed_for(work, guest->seen->domain->name, r->number) != NULL
                           : wants_shield(work, guest);
 
         if (!wanted && pin && vq_pin_record_is_ours(r, pin))
@@ -165,7 +167,7 @@ may_poll(const Work *work, const VqGuest *guest, const VqLiveThread *live)
 {
     const VqDomain *domain = guest->seen->domain;
     const VqPlaced *p =
-        vq_guest_is_managed(guest) ? placed_for(work->plan, domain->name, live->iothread) : NULL;
+        vq_guest_is_managed(guest) ? placed_for(work, domain->name, live->iothread) : NULL;
 
     return p && p->class == VQ_PLACEMENT_DEDICATED && p->cpu >= 0 && !p->held && live->pin &&
            vq_cpuset_count(live->pin) == 1 && vq_cpuset_has(live->pin, p->cpu) &&
@@ -236,28 +238,18 @@ plan_moves(Work *work)
     for (guint i = 0; i < work->plan->moves->len; i++) {
         const VqMove *move = g_ptr_array_index(work->plan->moves, i);
         const VqGuest *guest = vq_manager_find(work->manager, move->domain);
-        const VqPlaced *p = placed_for(work->plan, move->domain, move->iothread);
+        VqPlaced *p = placed_for(work, move->domain, move->iothread);
         g_autoptr(VqCpuset) cpus = NULL;
 
         if (!guest || !p || p->held)
             continue; /* a reservation: its starter pins it */
         cpus = move->to >= 0 ? vq_cpuset_new_single(move->to) : vq_cpuset_parse(p->cpus, NULL);
-        if (cpus && !vq_cpuset_empty(cpus))
-            g_ptr_array_add(work->pins, pin_action(guest, VQ_TARGET_IOTHREAD, move->iothread, cpus,
-                                                   move->reason));
+        if (!cpus || vq_cpuset_empty(cpus))
+            continue;
+        g_ptr_array_add(work->pins,
+                        pin_action(guest, VQ_TARGET_IOTHREAD, move->iothread, cpus, move->reason));
+        g_hash_table_add(work->pinned, p);
     }
-}
-
-static bool
-has_pin_action(const Work *work, const VqPlaced *p)
-{
-    for (guint i = 0; i < work->pins->len; i++) {
-        const VqAction *a = g_ptr_array_index(work->pins, i);
-
-        if (a->number == p->iothread && g_str_equal(a->domain, p->domain))
-            return true;
-    }
-    return false;
 }
 
 /* Threads that are where no move was needed but whose pin is missing or wider than planned. */
@@ -272,7 +264,7 @@ repair_pins(Work *work)
             guest ? live_pin(guest->seen->live, VQ_TARGET_IOTHREAD, p->iothread) : NULL;
 
         if (!guest || p->held || !cpus || vq_cpuset_empty(cpus) ||
-            (pin && vq_cpuset_equal(pin, cpus)) || has_pin_action(work, p))
+            (pin && vq_cpuset_equal(pin, cpus)) || g_hash_table_contains(work->pinned, p))
             continue;
         g_ptr_array_add(work->pins,
                         pin_action(guest, VQ_TARGET_IOTHREAD, p->iothread, cpus, p->reason));
@@ -283,10 +275,14 @@ GPtrArray *
 vq_manager_actions(const VqManager *manager, const VqPlan *plan)
 {
     g_autoptr(VqCpuset) shield = shield_of(manager, plan);
+    g_autoptr(GHashTable) index = vq_plan_index(plan);
+    g_autoptr(GHashTable) pinned = g_hash_table_new(NULL, NULL);
     GDestroyNotify free_action = (GDestroyNotify)vq_action_free;
     GPtrArray *all = g_ptr_array_new_with_free_func(free_action);
     Work work = {.manager = manager,
                  .plan = plan,
+                 .index = index,
+                 .pinned = pinned,
                  .shield = shield,
                  .down = g_ptr_array_new(),
                  .undo = g_ptr_array_new(),

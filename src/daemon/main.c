@@ -11,17 +11,22 @@
 #include <glib-unix.h>
 #include <libvirt-glib/libvirt-glib.h>
 #include <locale.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* Each so many rounds what libvirt sends no event for (iothreadset, a mirrored disk) is looked at.
  */
 #define RECHECK_ROUNDS 6
 
+/* Open files wanted: 64 VMs with 64 I/O threads each, and clients. */
+#define DESCRIPTORS 8192
+
 typedef struct {
     VqConfigOptions options;
     VqConfig *config;
     VqManager *manager;
     VqHypervisor *hypervisor;
+    VqSampler *sampler;
     VqReconcile *reconcile;
     VqServer *server;
     GMainLoop *loop;
@@ -116,6 +121,28 @@ make_manager(Daemon *daemon, const char *state_path, GError **error)
     return vq_manager_new(daemon->config, g_steal_pointer(&topology), records, error);
 }
 
+/* One descriptor for each I/O thread: more than the 1024 that a process has at first. */
+static void
+raise_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= DESCRIPTORS)
+        return;
+    limit.rlim_cur = MIN(limit.rlim_max, DESCRIPTORS);
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static VqSampler *
+make_sampler(VqManager *manager)
+{
+    GPtrArray *sources = g_ptr_array_new();
+
+    raise_descriptors();
+    g_ptr_array_add(sources, vq_schedstat_new("/"));
+    return vq_sampler_new(manager, sources);
+}
+
 static bool
 start(Daemon *daemon, GError **error)
 {
@@ -133,7 +160,9 @@ start(Daemon *daemon, GError **error)
         return false;
     gvir_event_register();
     daemon->hypervisor = vq_libvirt_new(&params);
-    daemon->reconcile = vq_reconcile_new(daemon->manager, daemon->hypervisor, state_path);
+    daemon->sampler = make_sampler(daemon->manager);
+    daemon->reconcile =
+        vq_reconcile_new(daemon->manager, daemon->hypervisor, daemon->sampler, state_path);
     return true;
 }
 
@@ -211,6 +240,7 @@ stop(Daemon *daemon)
     g_main_loop_unref(daemon->loop);
     if (!vq_reconcile_free(daemon->reconcile))
         return;
+    vq_sampler_free(daemon->sampler);
     if (daemon->hypervisor)
         daemon->hypervisor->free(daemon->hypervisor);
     vq_manager_free(daemon->manager);

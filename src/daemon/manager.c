@@ -3,9 +3,6 @@
 
 #include "base/error.h"
 
-/* Weight of the newest measurement; three rounds to follow a change by 90 per cent. */
-#define LOAD_ALPHA 0.5
-
 static void
 guest_free(gpointer data)
 {
@@ -48,7 +45,7 @@ vq_manager_new(const VqConfig *config, VqTopology *topology, VqRecords *records,
     manager->records = records;
     manager->guests = g_ptr_array_new_with_free_func(guest_free);
     manager->reservations = g_ptr_array_new_with_free_func(reservation_free);
-    manager->loads = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    manager->rebalance = vq_rebalance_new(&config->rebalance, &config->placement);
     manager->failures = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     manager->plan = vq_plan_new();
     manager->pool = choose_pool(config, topology, records->drained, false, error);
@@ -68,7 +65,8 @@ vq_manager_free(VqManager *manager)
     vq_records_free(manager->records);
     g_ptr_array_unref(manager->guests);
     g_ptr_array_unref(manager->reservations);
-    g_hash_table_unref(manager->loads);
+    vq_rebalance_free(manager->rebalance);
+    g_free(manager->shape);
     g_hash_table_unref(manager->failures);
     vq_plan_free(manager->plan);
     g_free(manager);
@@ -87,6 +85,7 @@ vq_manager_configure(VqManager *manager, const VqConfig *config, VqTopology *top
     vq_pool_free(manager->pool);
     manager->pool = pool;
     manager->config = config;
+    vq_rebalance_configure(manager->rebalance, &config->rebalance, &config->placement);
     if (topology && topology != manager->topology) {
         vq_topology_free(manager->topology);
         manager->topology = topology;
@@ -170,61 +169,6 @@ vq_guest_is_managed(const VqGuest *guest)
     return !guest->off && vq_domain_is_managed(guest->seen->domain);
 }
 
-static char *
-load_key(const VqDomain *domain, unsigned iothread)
-{
-    return g_strdup_printf("%s/%d/%u", domain->uuid, domain->id, iothread);
-}
-
-static void
-measure(GHashTable *loads, const char *key, const VqThreadTime *time, gint64 now_us)
-{
-    VqLoadSample *sample = g_hash_table_lookup(loads, key);
-
-    if (!sample || sample->tid != time->tid || time->cpu_ns < sample->cpu_ns) {
-        sample = g_new0(VqLoadSample, 1);
-        sample->share = -1;
-        g_hash_table_insert(loads, g_strdup(key), sample);
-    } else if (now_us - sample->time_us < G_USEC_PER_SEC / 2) {
-        return; /* too short to say anything: events come in bursts */
-    } else {
-        double share = (time->cpu_ns - sample->cpu_ns) / 1000.0 / (now_us - sample->time_us);
-
-        share = CLAMP(share, 0, 1);
-        sample->share =
-            sample->share < 0 ? share : LOAD_ALPHA * share + (1 - LOAD_ALPHA) * sample->share;
-    }
-    sample->tid = time->tid;
-    sample->cpu_ns = time->cpu_ns;
-    sample->time_us = now_us;
-}
-
-/* Measures all threads; what was known of threads that have ended is dropped. */
-static void
-update_loads(VqManager *manager, gint64 now_us)
-{
-    g_autoptr(GHashTable) alive = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    GHashTableIter iter;
-    gpointer key;
-
-    for (guint i = 0; i < manager->guests->len; i++) {
-        const VqSeen *seen = ((VqGuest *)g_ptr_array_index(manager->guests, i))->seen;
-
-        for (guint k = 0; k < seen->times->len; k++) {
-            const VqThreadTime *time = &g_array_index(seen->times, VqThreadTime, k);
-            char *name = load_key(seen->domain, time->iothread);
-
-            measure(manager->loads, name, time, now_us);
-            g_hash_table_add(alive, name);
-        }
-    }
-    g_hash_table_iter_init(&iter, manager->loads);
-    while (g_hash_table_iter_next(&iter, &key, NULL)) {
-        if (!g_hash_table_contains(alive, key))
-            g_hash_table_iter_remove(&iter);
-    }
-}
-
 static void
 add_guest(VqManager *manager, VqSeen *seen)
 {
@@ -253,8 +197,10 @@ keep_guests(VqManager *manager, GPtrArray *before, GPtrArray *kept)
 
         if (!guest || !guest->seen || (k->id >= 0 && guest->seen->domain->id != k->id))
             continue;
-        g_array_unref(guest->seen->times);
-        guest->seen->times = g_array_ref(k->times);
+        if (k->times->len > 0) {
+            g_array_unref(guest->seen->times);
+            guest->seen->times = g_array_ref(k->times);
+        }
         add_guest(manager, g_steal_pointer(&guest->seen));
     }
 }
@@ -319,8 +265,9 @@ vq_manager_see(VqManager *manager, VqObservation *observation, gint64 now_us)
     }
     vq_manager_expire(manager, now_us);
     drop_old_records(manager);
-    update_loads(manager, observation->time_us);
     manager->observed = true;
+    manager->now_us = now_us;
+    vq_manager_note_shape(manager);
 }
 
 VqPinOrigin
@@ -348,25 +295,44 @@ vq_manager_known_nodes(const VqDevice *device, gpointer device_nodes)
     return nodes ? g_array_ref(nodes) : NULL;
 }
 
-/* Puts in what is known of a running domain's thread: place, hand, load. */
+/* Puts in what is known of a running domain's thread: place, hand. */
 static void
 complete_thread(const VqManager *manager, const VqGuest *guest, VqThread *thread)
 {
     const VqLiveThread *live = vq_live_thread(guest->seen->live, thread->iothread);
-    g_autofree char *key = load_key(guest->seen->domain, thread->iothread);
-    const VqLoadSample *sample = g_hash_table_lookup(manager->loads, key);
     VqPinOrigin origin = vq_manager_pin_origin(manager, guest, VQ_TARGET_IOTHREAD, thread->iothread,
                                                live ? live->pin : NULL);
 
     thread->held = origin == VQ_PIN_HAND;
     if (origin != VQ_PIN_FREE)
         vq_cpuset_union(thread->current, live->pin);
-    if (!sample || sample->share < 0)
-        return;
-    thread->load = sample->share;
-    thread->load_source = live && live->has_poll && live->poll.max_ns > VQ_POLL_QEMU_MAX_NS
-                              ? "thread CPU time, polling included"
-                              : "thread CPU time";
+}
+
+static VqPlacementInput
+placement_input(const VqManager *manager)
+{
+    return (VqPlacementInput){.topology = manager->topology,
+                              .pool = manager->pool->cpus,
+                              .params = manager->config->placement};
+}
+
+VqStep
+vq_manager_tick(VqManager *manager, gint64 now_us, char **why)
+{
+    manager->now_us = now_us;
+    manager->step = vq_rebalance_tick(manager->rebalance, now_us, why);
+    return manager->step;
+}
+
+void
+vq_manager_follow(VqManager *manager, VqPlan *plan)
+{
+    const VqPlacementInput input = placement_input(manager);
+
+    vq_rebalance_follow(manager->rebalance, plan, &input, manager->step, manager->now_us);
+    manager->step = VQ_STEP_NONE;
+    vq_plan_free(manager->plan);
+    manager->plan = plan;
 }
 
 static void
@@ -417,13 +383,12 @@ vq_manager_threads(const VqManager *manager)
 }
 
 VqPlan *
-vq_manager_place(const VqManager *manager, const GPtrArray *threads)
+vq_manager_place(const VqManager *manager, GPtrArray *threads)
 {
-    const VqPlacementInput input = {.topology = manager->topology,
-                                    .pool = manager->pool->cpus,
-                                    .threads = threads,
-                                    .params = manager->config->placement};
+    VqPlacementInput input = placement_input(manager);
 
+    input.threads = threads;
+    vq_rebalance_prepare(manager->rebalance, &input, threads, manager->step, manager->now_us);
     return vq_placement_compute(&input);
 }
 

@@ -28,14 +28,6 @@ typedef struct {
     gint64 expires_us;
 } VqReservation;
 
-/* Work of one IOThread, from two readings of its CPU time. */
-typedef struct {
-    int tid;
-    guint64 cpu_ns;
-    gint64 time_us;
-    double share; /* of a core; < 0: one reading so far */
-} VqLoadSample;
-
 typedef struct {
     const VqConfig *config;
     VqTopology *topology;
@@ -43,7 +35,10 @@ typedef struct {
     VqRecords *records;
     GPtrArray *guests;       /* of VqGuest, in the order of their start */
     GPtrArray *reservations; /* of VqReservation, in the order of their admission */
-    GHashTable *loads;       /* "uuid/id/iothread" -> VqLoadSample */
+    VqRebalance *rebalance;  /* loads, who rests, when to move */
+    VqStep step;             /* what the next plan is made for */
+    char *shape;             /* of what is to be placed, as last seen: a change is an event */
+    gint64 now_us;           /* as last told */
     GHashTable *failures;    /* object -> text: what could not be done in the last round */
     VqPlan *plan;            /* as of the last round or admission; never NULL */
     bool releasing;          /* --undo-all: every domain counts as handed back */
@@ -74,6 +69,14 @@ GHashTable *vq_manager_wanted(const VqManager *manager);
 
 /* Takes @observation in. */
 void vq_manager_see(VqManager *manager, VqObservation *observation, gint64 now_us);
+
+/*
+ * Whether threads should move now, and why (g_free(); NULL: no): begins a step, in which
+ * vq_manager_compute() may move what else rests.
+ */
+VqStep vq_manager_tick(VqManager *manager, gint64 now_us, char **why);
+/* Takes @plan: it is in force, or about to be. Ends the step. */
+void vq_manager_follow(VqManager *manager, VqPlan *plan);
 
 /* The plan for what is known now; nothing is changed by it. */
 VqPlan *vq_manager_compute(const VqManager *manager);
@@ -113,9 +116,15 @@ VqPinOrigin vq_manager_pin_origin(const VqManager *manager, const VqGuest *guest
 bool vq_domain_is_called(const VqDomain *domain, const char *name_or_uuid);
 /* All threads to be placed: domains in the order of their start, admitted ones after them. */
 GPtrArray *vq_manager_threads(const VqManager *manager);
-VqPlan *vq_manager_place(const VqManager *manager, const GPtrArray *threads);
+/* Fills in loads and who rests. */
+VqPlan *vq_manager_place(const VqManager *manager, GPtrArray *threads);
 /* Reservations and promises whose time is over. */
 void vq_manager_expire(VqManager *manager, gint64 now_us);
+
+/* shape.c: */
+
+/* Tells the rebalance if what is to be placed is not what it was at the last call. */
+void vq_manager_note_shape(VqManager *manager);
 
 /* actions.c: */
 

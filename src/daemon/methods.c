@@ -235,6 +235,27 @@ drain(const VqMethods *m, GVariant *args, GDBusMethodInvocation *invocation)
     answer_after_round(m, invocation, false);
 }
 
+/* How promptly rounds do their work, libvirt's part apart. */
+static void
+add_times(GVariantDict *dict, const VqRoundStats *stats)
+{
+    const VqRoundTimes *e = &stats->events, *s = &stats->steps;
+
+    g_variant_dict_insert(dict, "changes", "t", e->count);
+    g_variant_dict_insert(dict, "change_own_us", "x", e->own);
+    g_variant_dict_insert(dict, "change_own_max_us", "x", e->own_max);
+    g_variant_dict_insert(dict, "change_libvirt_us", "x", e->libvirt);
+    g_variant_dict_insert(dict, "change_libvirt_max_us", "x", e->libvirt_max);
+    g_variant_dict_insert(dict, "steps", "t", s->count);
+    g_variant_dict_insert(dict, "step_own_us", "x", s->own);
+    g_variant_dict_insert(dict, "step_own_max_us", "x", s->own_max);
+    g_variant_dict_insert(dict, "step_libvirt_us", "x", s->libvirt);
+    g_variant_dict_insert(dict, "step_libvirt_max_us", "x", s->libvirt_max);
+    g_variant_dict_insert(dict, "moved_for_load", "t", stats->moved);
+    if (stats->why)
+        g_variant_dict_insert(dict, "last_step", "s", stats->why);
+}
+
 static void
 status(const VqMethods *m, GVariant *args, GDBusMethodInvocation *invocation)
 {
@@ -244,6 +265,7 @@ status(const VqMethods *m, GVariant *args, GDBusMethodInvocation *invocation)
     g_variant_dict_init(&dict, known);
     g_variant_dict_insert(&dict, "libvirt_connected", "b", vq_reconcile_connected(m->reconcile));
     g_variant_dict_insert(&dict, "rounds", "t", vq_reconcile_rounds(m->reconcile));
+    add_times(&dict, vq_reconcile_stats(m->reconcile));
     answer_dictionary(invocation, g_variant_dict_end(&dict), NULL);
 }
 

@@ -12,7 +12,7 @@
 
 typedef struct {
     unsigned iothread;
-    int tid;
+    int pid, tid;
     guint64 cpu_ns; /* since the thread's start */
 } VqThreadTime;
 
@@ -30,7 +30,7 @@ typedef struct {
 typedef struct {
     char *uuid;
     int id;        /* libvirt's; -1: not known, it may have been started anew */
-    GArray *times; /* as in VqSeen */
+    GArray *times; /* as in VqSeen; empty: as before */
 } VqKept;
 
 typedef struct {
@@ -71,6 +71,7 @@ struct _VqHypervisor {
     /* Does all of @actions (of VqAction) in order; a failure is in its action and stops none. */
     void (*apply)(VqHypervisor *self, GPtrArray *actions);
     void (*free)(VqHypervisor *self);
+    gint64 partner_us; /* worker thread: time spent in the partner's calls; whoever reads resets */
 
     /* Main thread: something happened that calls for a round. Set before the first observe(). */
     void (*changed)(gpointer data);

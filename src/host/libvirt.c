@@ -144,6 +144,13 @@ subscribe(VqLibvirt *self)
     return true;
 }
 
+/* The time since @begin was libvirt's. */
+static void
+libvirts_time(VqLibvirt *self, gint64 begin)
+{
+    self->port.partner_us += g_get_monotonic_time() - begin;
+}
+
 static bool
 ensure_connected(VqLibvirt *self, GError **error)
 {
@@ -198,6 +205,7 @@ static VqSeen *
 read_domain(VqLibvirt *self, VqObservation *observation, virDomainPtr dom, const char *uuid,
             bool wanted)
 {
+    gint64 begin = g_get_monotonic_time();
     char *xml = virDomainGetXMLDesc(dom, 0);
     g_autoptr(VqProblems) problems = vq_problems_new();
     g_autoptr(VqDomain) domain = NULL;
@@ -206,6 +214,7 @@ read_domain(VqLibvirt *self, VqObservation *observation, virDomainPtr dom, const
     int id = (int)virDomainGetID(dom);
     gint64 now = g_get_monotonic_time();
 
+    libvirts_time(self, begin);
     if (!xml) {
         note_unread(self, observation, uuid);
         return NULL;
@@ -246,7 +255,8 @@ see_domain(VqLibvirt *self, VqObservation *observation, GHashTable *wanted, virD
     if (known && known->ours) {
         VqKept *kept = vq_kept_new(uuid, known->id);
 
-        read_times(self, known, kept->times);
+        if (!known->pid) /* QEMU was not there yet; later the daemon's sampler reads */
+            read_times(self, known, kept->times);
         g_ptr_array_add(observation->kept, kept);
     }
     if (known)
@@ -277,8 +287,10 @@ observe(VqHypervisor *port, GHashTable *wanted, GError **error)
     for (char *uuid; (uuid = g_async_queue_try_pop(self->touched)); g_free(uuid))
         vq_known_forget(self->known, uuid);
 
+    gint64 begin = g_get_monotonic_time();
     int n = virConnectListAllDomains(self->connection, &domains, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
 
+    libvirts_time(self, begin);
     if (n < 0) {
         set_libvirt_error(error, "list of running domains");
         return NULL;
@@ -341,8 +353,8 @@ set_pin(virDomainPtr dom, const VqAction *action)
 }
 
 /* By id, so that a domain that was stopped and started since is not touched. */
-static void
-apply_one(VqLibvirt *self, VqAction *action)
+static virDomainPtr
+look_up(VqLibvirt *self, VqAction *action)
 {
     g_autoptr(virDomain) dom = virDomainLookupByID(self->connection, action->id);
     char uuid[VIR_UUID_STRING_BUFLEN] = "";
@@ -350,31 +362,52 @@ apply_one(VqLibvirt *self, VqAction *action)
 
     if (!dom) {
         set_libvirt_error(&action->error, what);
-        return;
+        return NULL;
     }
     if (virDomainGetUUIDString(dom, uuid) < 0 || g_ascii_strcasecmp(uuid, action->uuid) != 0) {
         g_set_error(&action->error, VQ_ERROR, VQ_ERROR_NOT_FOUND, "%s: the domain is gone", what);
-        return;
+        return NULL;
     }
-    if ((action->cpus && set_pin(dom, action) < 0) ||
-        (action->set_poll && set_polling(dom, action) < 0))
-        set_libvirt_error(&action->error, what);
+    return g_steal_pointer(&dom);
 }
 
+static void
+apply_one(virDomainPtr dom, VqAction *action)
+{
+    if ((action->cpus && set_pin(dom, action) < 0) ||
+        (action->set_poll && set_polling(dom, action) < 0)) {
+        g_autofree char *what = vq_action_object(action);
+
+        set_libvirt_error(&action->error, what);
+    }
+}
+
+/* Actions of one domain in a row ask for it once: each question is a call. */
 static void
 apply(VqHypervisor *port, GPtrArray *actions)
 {
     VqLibvirt *self = (VqLibvirt *)port;
+    g_autoptr(virDomain) dom = NULL;
+    const VqAction *last = NULL;
+    gint64 begin = g_get_monotonic_time();
 
     for (guint i = 0; i < actions->len; i++) {
         VqAction *action = g_ptr_array_index(actions, i);
 
-        if (self->connection && !g_atomic_int_get(&self->lost))
-            apply_one(self, action);
-        else
+        if (!self->connection || g_atomic_int_get(&self->lost)) {
             g_set_error(&action->error, VQ_ERROR, VQ_ERROR_UNAVAILABLE,
                         "connection to libvirt at %s: lost", self->uri);
+            continue;
+        }
+        if (!dom || last->id != action->id || !g_str_equal(last->uuid, action->uuid)) {
+            g_clear_pointer(&dom, virDomainFree);
+            dom = look_up(self, action);
+            last = action;
+        }
+        if (dom)
+            apply_one(dom, action);
     }
+    libvirts_time(self, begin);
 }
 
 static void

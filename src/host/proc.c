@@ -158,7 +158,8 @@ vq_proc_thread_times(int root_fd, int pid, GArray *times)
             !iothread_of(root_fd, pid, entry->d_name, &time.iothread) ||
             !cpu_time(root_fd, pid, entry->d_name, &time.cpu_ns))
             continue;
-        time.tid = tid;
+        time.pid = pid;
+        time.tid = (int)tid;
         g_array_append_val(times, time);
     }
     if (dir)
