@@ -273,14 +273,17 @@ count_thread(const VqSimRun *run, Account *account, const VqThread *thread,
     count_place(run, account, thread, state, span);
 }
 
-/* What was measured is what was served. */
+/* What is measured is what was served; CPU time runs slower on a faster core. */
 static void
-measure(VqSimHost *host)
+measure(const VqSimRun *run, VqSimHost *host, double span)
 {
     for (guint i = 0; i < host->threads->len; i++) {
         VqThread *thread = g_ptr_array_index(host->threads, i);
+        VqSimThread *state = VQ_SIM_STATE(host, i);
+        double speed = state->slot >= 0 ? run->slots[state->slot].speed : 1;
 
-        thread->load = VQ_SIM_STATE(host, i)->served;
+        state->work += (guint64)(state->served / speed * span * 1e6);
+        thread->load = state->served;
         thread->load_source = "simulated";
     }
 }
@@ -309,7 +312,9 @@ vq_sim_account_host(VqSimRun *run, VqSimHost *host, gint64 ms)
     account->capacity += run->capacity * span;
     account->vms += host->vms * span;
     account->vcpus += host->vcpus * span;
-    measure(host);
+    measure(run, host, span);
+    if (host->rebalance)
+        vq_sim_rebalance_sample(run, host, 0, run->now + ms);
 }
 
 static double

@@ -12,14 +12,8 @@ const VqEnumEntry vq_sim_policy_names[] = {
     {VQ_SIM_NONE, "none"}, {VQ_SIM_ORACLE, "oracle"},       {0, NULL},
 };
 
-static bool
-is_planned(const VqSimRun *run)
-{
-    return run->policy == VQ_SIM_OURS || run->policy == VQ_SIM_ORACLE;
-}
-
-static VqPlacementInput
-input_of(const VqSimRun *run, const VqSimHost *host)
+VqPlacementInput
+vq_sim_input(const VqSimRun *run, const VqSimHost *host)
 {
     return (VqPlacementInput){.topology = run->input->topology,
                               .pool = run->input->pool,
@@ -28,15 +22,14 @@ input_of(const VqSimRun *run, const VqSimHost *host)
 }
 
 VqPlan *
-vq_sim_plan(VqSimRun *run, VqSimHost *host)
+vq_sim_plan(VqSimRun *run, const VqPlacementInput *input)
 {
-    VqPlacementInput input = input_of(run, host);
     gint64 start = run->input->clock ? run->input->clock() : 0;
-    VqPlan *plan = vq_placement_compute(&input);
+    VqPlan *plan = vq_placement_compute(input);
 
     vq_sim_account_decision(run, run->input->clock ? run->input->clock() - start : 0);
     if (run->input->watch)
-        run->input->watch(plan, &input, run->input->watch_data);
+        run->input->watch(plan, input, run->input->watch_data);
     return plan;
 }
 
@@ -81,8 +74,8 @@ follow_one(VqSimRun *run, VqThread *thread, VqSimThread *state, const VqPlaced *
 }
 
 /* Placements come in the order of the threads, so the next one is nearly always the right one. */
-static void
-follow(VqSimRun *run, VqSimHost *host, const VqPlan *plan)
+void
+vq_sim_follow(VqSimRun *run, VqSimHost *host, const VqPlan *plan)
 {
     guint next = 0;
 
@@ -102,21 +95,20 @@ follow(VqSimRun *run, VqSimHost *host, const VqPlan *plan)
 }
 
 static bool
-place_planned(VqSimRun *run, VqSimHost *host, guint first, char **reason)
+solve_anew(VqSimRun *run, VqSimHost *host, const char *newcomer, char **reason)
 {
-    const VqThread *newcomer = g_ptr_array_index(host->threads, first);
+    VqPlacementInput input = vq_sim_input(run, host);
 
-    if (run->policy == VQ_SIM_ORACLE)
-        forget_places(host);
+    forget_places(host);
 
-    g_autoptr(VqPlan) plan = vq_sim_plan(run, host);
-    const VqRefused *refused = vq_plan_refusal(plan, newcomer->domain);
+    g_autoptr(VqPlan) plan = vq_sim_plan(run, &input);
+    const VqRefused *refused = newcomer ? vq_plan_refusal(plan, newcomer) : NULL;
 
     if (refused) {
         *reason = g_strdup(refused->reason);
         return false;
     }
-    follow(run, host, plan);
+    vq_sim_follow(run, host, plan);
     return true;
 }
 
@@ -295,36 +287,39 @@ vq_sim_place(VqSimRun *run, VqSimHost *host, guint first, char **reason)
 {
     if (first == host->threads->len) /* a VM without disks */
         return true;
-    if (is_planned(run))
-        return place_planned(run, host, first, reason);
-    if (run->policy != VQ_SIM_NONE)
+
+    const VqThread *newcomer = g_ptr_array_index(host->threads, first);
+
+    switch (run->policy) {
+    case VQ_SIM_OURS:
+        return vq_sim_rebalance_arrive(run, host, first, reason);
+    case VQ_SIM_ORACLE:
+        return solve_anew(run, host, newcomer->domain, reason);
+    case VQ_SIM_NONE:
+        for (guint i = first; i < host->states->len; i++)
+            VQ_SIM_STATE(host, i)->slot = VQ_SIM_OUTSIDE;
+        return true;
+    case VQ_SIM_FIRST_FIT:
+    case VQ_SIM_ROUND_ROBIN:
+    default:
         return place_fixed(run, host, first, reason);
-    for (guint i = first; i < host->states->len; i++)
-        VQ_SIM_STATE(host, i)->slot = VQ_SIM_OUTSIDE;
-    return true;
-}
-
-static void
-plan_again(VqSimRun *run, VqSimHost *host)
-{
-    if (!is_planned(run) || host->threads->len == 0)
-        return;
-    if (run->policy == VQ_SIM_ORACLE)
-        forget_places(host);
-
-    g_autoptr(VqPlan) plan = vq_sim_plan(run, host);
-
-    follow(run, host, plan);
+    }
 }
 
 void
-vq_sim_replace(VqSimRun *run, VqSimHost *host)
+vq_sim_left(VqSimRun *run, VqSimHost *host, const char *domain)
 {
-    plan_again(run, host);
+    if (run->policy == VQ_SIM_OURS)
+        vq_sim_rebalance_leave(host, domain);
+    else if (run->policy == VQ_SIM_ORACLE)
+        solve_anew(run, host, NULL, NULL);
 }
 
 void
 vq_sim_tick(VqSimRun *run, VqSimHost *host)
 {
-    plan_again(run, host);
+    if (run->policy == VQ_SIM_OURS)
+        vq_sim_rebalance_tick(run, host);
+    else if (run->policy == VQ_SIM_ORACLE && host->threads->len > 0)
+        solve_anew(run, host, NULL, NULL);
 }

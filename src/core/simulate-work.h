@@ -5,7 +5,7 @@
  *   simulate-trace, -flavors, -generate   what comes
  *   simulate.c                            the clock: events, the fleet's scheduler, steps
  *   simulate-host                         VMs on a host as threads, and the load they ask for
- *   simulate-policy                       where the threads go
+ *   simulate-policy, -rebalance           where the threads go
  *   simulate-account, -result             what came of it
  */
 #pragma once
@@ -45,6 +45,7 @@ typedef struct {
     double level;  /* load without the daily wave, until noise_end */
     gint64 noise_end;
     double demand, served; /* share of a full-speed core, in this step */
+    guint64 work;          /* ns of CPU time since its start */
     int slot;
     bool own;     /* has a core of its own */
     gint64 moved; /* ms, -1: never */
@@ -55,7 +56,8 @@ typedef struct {
     GArray *states;     /* of VqSimThread, one for each of them */
     guint vms, vcpus;
     guint64 memory;
-    guint next; /* slot after the last one given (round robin) */
+    guint next;                     /* slot after the last one given (round robin) */
+    struct _VqRebalance *rebalance; /* ours only, else NULL */
 } VqSimHost;
 
 typedef struct {
@@ -102,11 +104,22 @@ void vq_sim_host_demand(const VqSimRun *run, VqSimHost *host);
 /* simulate-policy.c */
 /* Places the threads from @first on, which are one VM's; false: refused, and nothing is changed. */
 bool vq_sim_place(VqSimRun *run, VqSimHost *host, guint first, char **reason);
-/* After a VM left. */
-void vq_sim_replace(VqSimRun *run, VqSimHost *host);
+/* After @domain left. */
+void vq_sim_left(VqSimRun *run, VqSimHost *host, const char *domain);
 /* A look at the load of the step before. */
 void vq_sim_tick(VqSimRun *run, VqSimHost *host);
-VqPlan *vq_sim_plan(VqSimRun *run, VqSimHost *host);
+/* What a placement of the host is asked; the placement, timed; and its plan in force. */
+VqPlacementInput vq_sim_input(const VqSimRun *run, const VqSimHost *host);
+VqPlan *vq_sim_plan(VqSimRun *run, const VqPlacementInput *input);
+void vq_sim_follow(VqSimRun *run, VqSimHost *host, const VqPlan *plan);
+
+/* simulate-rebalance.c: our policy's part of these; @now in ms. */
+void vq_sim_rebalance_init(const VqSimRun *run, VqSimHost *host);
+void vq_sim_rebalance_clear(VqSimHost *host);
+void vq_sim_rebalance_sample(const VqSimRun *run, VqSimHost *host, guint first, gint64 now);
+bool vq_sim_rebalance_arrive(VqSimRun *run, VqSimHost *host, guint first, char **reason);
+void vq_sim_rebalance_leave(VqSimHost *host, const char *domain);
+void vq_sim_rebalance_tick(VqSimRun *run, VqSimHost *host);
 
 /* simulate-account.c */
 struct _VqSimAccount *vq_sim_account_new(const VqSimRun *run);

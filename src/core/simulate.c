@@ -90,6 +90,8 @@ run_new(const VqSimTrace *trace, const VqSimInput *input, VqSimPolicy policy)
     run->hosts = g_new0(VqSimHost, input->hosts);
     for (guint i = 0; i < input->hosts; i++)
         vq_sim_host_init(&run->hosts[i]);
+    for (guint i = 0; policy == VQ_SIM_OURS && i < input->hosts; i++)
+        vq_sim_rebalance_init(run, &run->hosts[i]);
     run->where = g_new(int, trace->vms->len + 1);
     for (guint i = 0; i < trace->vms->len; i++)
         run->where[i] = -1;
@@ -104,8 +106,10 @@ run_new(const VqSimTrace *trace, const VqSimInput *input, VqSimPolicy policy)
 static void
 run_free(VqSimRun *run)
 {
-    for (guint i = 0; i < run->input->hosts; i++)
+    for (guint i = 0; i < run->input->hosts; i++) {
+        vq_sim_rebalance_clear(&run->hosts[i]);
         vq_sim_host_clear(&run->hosts[i]);
+    }
     g_free(run->hosts);
     g_free(run->slots);
     g_free(run->slot_of);
@@ -250,6 +254,7 @@ arrive(VqSimRun *run, guint vm)
 static void
 play(VqSimRun *run, const VqSimEvent *event)
 {
+    const VqSimVm *vm = g_ptr_array_index(run->trace->vms, event->vm);
     int where = run->where[event->vm];
 
     if (event->kind == VQ_SIM_ARRIVE) {
@@ -260,7 +265,7 @@ play(VqSimRun *run, const VqSimEvent *event)
         vq_sim_host_remove(run, &run->hosts[where], event->vm);
         run->where[event->vm] = -1;
         run->result->departed++;
-        vq_sim_replace(run, &run->hosts[where]);
+        vq_sim_left(run, &run->hosts[where], vm->name);
     }
 }
 
@@ -276,8 +281,11 @@ step(VqSimRun *run, gint64 span)
         vq_sim_account_host(run, host, span);
     }
     vq_sim_account_step(run, span);
-    if (run->input->plan_time >= run->now && run->input->plan_time < run->now + span)
-        run->result->plan = vq_sim_plan(run, &run->hosts[0]);
+    if (run->input->plan_time >= run->now && run->input->plan_time < run->now + span) {
+        VqPlacementInput input = vq_sim_input(run, &run->hosts[0]);
+
+        run->result->plan = vq_placement_compute(&input);
+    }
 }
 
 static bool

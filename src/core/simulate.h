@@ -146,6 +146,7 @@ typedef struct {
     guint64 seed;
     gint64 step;           /* ms between looks at the load */
     gint64 end;            /* ms */
+    bool counters;         /* work is counted apart, as a patched QEMU can, not as CPU time */
     gint64 plan_time;      /* ms: keep the first host's plan of this time; < 0: none */
     bool samples;          /* keep a row for each step */
     gint64 (*clock)(void); /* ns, to time decisions; NULL: not timed */

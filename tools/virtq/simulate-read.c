@@ -200,6 +200,7 @@ read_input(VqSimulation *s, const VqSimulateOptions *o, GError **error)
                           .load = vq_sim_load_defaults,
                           .params = vq_placement_defaults,
                           .seed = (guint64)o->seed,
+                          .counters = o->counters,
                           .plan_time = -1,
                           .samples = o->plot != NULL};
     input->load.day = o->day;
@@ -210,7 +211,7 @@ read_input(VqSimulation *s, const VqSimulateOptions *o, GError **error)
     input->weigher = (VqSimWeigher)weigher;
     return read_memory(o->memory, &input->memory, error) &&
            read_span("--duration", o->duration, vq_sim_arrivals_defaults.end, &input->end, error) &&
-           read_span("--step", o->step, o->hosts > 1 ? 300000 : 10000, &input->step, error) &&
+           read_span("--step", o->step, o->hosts > 1 ? 60000 : 10000, &input->step, error) &&
            read_span("--noise-period", o->noise_period, input->load.noise_period,
                      &input->load.noise_period, error) &&
            read_time("--plan-at", o->plan_at, -1, &input->plan_time, error);

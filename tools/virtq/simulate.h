@@ -18,7 +18,7 @@ typedef struct {
     gint64 seed;
     int hosts;
     double vms, vcpu_ratio, sigma, day, peak, noise, refused_max, over_max, degraded_max;
-    gboolean timing;
+    gboolean timing, counters;
 } VqSimulateOptions;
 
 /* Shares of cores for I/O, per cent: from first to last. */
