@@ -7,8 +7,10 @@ import json
 import os
 import pathlib
 import shlex
+import shutil
 import subprocess
 import tempfile
+import xml.etree.ElementTree as ElementTree
 
 import tap
 
@@ -98,6 +100,28 @@ def a_written_trace_plays_the_same():
         played = simulate(*args, "--trace", trace)
     tap.equal(played.stdout, simulate(*args).stdout, "report")
     tap.contains(played.stdout, '"arrived"')
+
+
+@tap.test
+def plots_are_drawn():
+    args = [*MACHINE, "--duration", "2h", "--vms", "3", "--policy", "ours,none"]
+    for more, name in (([], "simulate"), (["--pool-share", "20..60/20"], "shares")):
+        with tempfile.TemporaryDirectory(prefix="vq-simulate-") as directory:
+            made = pathlib.Path(directory) / "a" / "b"
+            result = simulate(*args, *more, "--plot", made)
+            data = (made / (name + ".dat")).read_text()
+            tap.equal(data.count("\n") > 3 and (made / (name + ".gp")).exists(), True, "data")
+            if not shutil.which("gnuplot"):
+                tap.equal(result.returncode, 1, "exit status")
+                tap.contains(result.stderr, "gnuplot-nox")
+                raise tap.Skip("gnuplot is not installed (tools/install-deps --for bench)")
+            tap.equal((result.returncode, result.stderr), (0, ""), "exit status")
+            root = ElementTree.parse(made / (name + ".svg")).getroot()
+            tap.equal(root.tag, "{http://www.w3.org/2000/svg}svg", "root")
+            text = "".join(root.itertext())
+            for word in ["none", "ours"] if name == "simulate" else ["degraded", "pool idle"]:
+                tap.contains(text, word, "picture")
+            tap.equal((made / (name + ".png")).read_bytes()[:4], b"\x89PNG", "picture")
 
 
 @tap.test

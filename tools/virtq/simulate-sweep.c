@@ -201,6 +201,30 @@ print_verdict(const VqSimulateOptions *o, const GPtrArray *rows)
         printf(" No share of these meets them\n");
 }
 
+static bool
+plot_rows(const char *directory, const GPtrArray *rows, GError **error)
+{
+    g_autoptr(GString) out = g_string_new(
+        "share refused \"over the limit\" degraded lost \"pool idle\" \"vCPUs used\"\n");
+
+    for (guint i = 0; i < rows->len; i++) {
+        const Row *row = g_ptr_array_index(rows, i);
+        const VqSimResult *r = row->result;
+        const double columns[] = {refused_share(r), r->over_limit, r->degraded,
+                                  r->lost,          r->idle,       r->vcpus_used};
+
+        g_string_append_printf(out, "%u", row->share);
+        for (guint k = 0; k < G_N_ELEMENTS(columns); k++) {
+            char text[G_ASCII_DTOSTR_BUF_SIZE];
+
+            g_string_append_printf(out, " %s",
+                                   g_ascii_formatd(text, sizeof(text), "%.6g", columns[k] * 100));
+        }
+        g_string_append_c(out, '\n');
+    }
+    return vq_simulate_plot_shares(directory, out->str, error);
+}
+
 bool
 vq_simulate_sweep(const VqTool *tool, VqSimulation *s, const VqSimulateOptions *o, GError **error)
 {
@@ -216,11 +240,11 @@ vq_simulate_sweep(const VqTool *tool, VqSimulation *s, const VqSimulateOptions *
             return false;
         g_ptr_array_add(rows, row);
     }
-    if (vq_output_data(tool, rows_data(s, rows)))
-        return true;
-    if (!tool->quiet)
-        vq_simulate_print_head(s);
-    print_rows(rows);
-    print_verdict(o, rows);
-    return true;
+    if (!vq_output_data(tool, rows_data(s, rows))) {
+        if (!tool->quiet)
+            vq_simulate_print_head(s);
+        print_rows(rows);
+        print_verdict(o, rows);
+    }
+    return !o->plot || plot_rows(o->plot, rows, error);
 }

@@ -63,7 +63,7 @@ simulate(const VqTool *tool, const VqSimulateOptions *options, GError **error)
     if (!run_policies(s, error))
         return false;
     vq_simulate_report(tool, s);
-    return true;
+    return !options->plot || vq_simulate_plot(options->plot, s, error);
 }
 
 bool
@@ -113,6 +113,7 @@ vq_cmd_simulate(VqTool *tool, const VqCommand *command, int argc, char **argv, G
          "target: shared threads' time over the limit, per cent (1)", "X"},
         {"degraded-max", 0, 0, G_OPTION_ARG_DOUBLE, &o.degraded_max,
          "target: dedicated threads' time without a core, per cent (1)", "X"},
+        {"plot", 0, 0, G_OPTION_ARG_FILENAME, &o.plot, "pictures over time, by gnuplot", "DIR"},
         {"plan-at", 0, 0, G_OPTION_ARG_STRING, &o.plan_at, "print the plan of this time too",
          "TIME"},
         {"counters", 0, 0, G_OPTION_ARG_NONE, &o.counters,

@@ -58,5 +58,10 @@ bool vq_simulate_sweep(const VqTool *tool, VqSimulation *simulation,
 /* Prints the results in the tool's format. */
 void vq_simulate_report(const VqTool *tool, const VqSimulation *simulation);
 
+/* Data, script and pictures of the results, which have samples, into @directory; and of the rows
+ * of a sweep. Error: gnuplot is not there, after data and script were written. */
+bool vq_simulate_plot(const char *directory, const VqSimulation *simulation, GError **error);
+bool vq_simulate_plot_shares(const char *directory, const char *rows, GError **error);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VqSimulation, vq_simulation_free)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VqSimulateOptions, vq_simulate_options_clear)
