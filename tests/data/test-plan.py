@@ -10,6 +10,7 @@ import os
 import pathlib
 import shlex
 import subprocess
+import tempfile
 import xml.etree.ElementTree as ElementTree
 
 import tap
@@ -79,6 +80,8 @@ def wrong_input_is_refused_by_name():
             (["plan", "--current", "loads/load.json", *one], "load.json"),
             (["plan", "nosuch.xml"], "nosuch.xml"),
             (["plan"], "argument missing"),
+            (["plan", "--count", "0", *one], "--count: '0'"),
+            (["plan", "--count", "many", *one], "--count: 'many'"),
             (["draw", "/nosuch/dir/x.svg", *one], "/nosuch/dir"),
             (["draw", "x.svg", "--pool", "3"], "--pool"),
             (["-s", "/nosuch/socket", "draw", "x.svg"], "/nosuch/socket")):
@@ -87,6 +90,75 @@ def wrong_input_is_refused_by_name():
         tap.contains(result.stderr, part, f"error of {args}")
         tap.equal(result.stdout, "", f"output of {args}")
     tap.equal((HERE / "x.svg").exists(), False, "a picture after an error")
+
+
+MACHINE = ["--topology", "pack:2 numa:1 l3:1 core:8 pu:2"]  # its pool: two cores of each package
+
+
+def summary(*args, status=0):
+    result = virtq("--format", "json", "plan", *MACHINE, *args)
+    tap.equal(result.returncode, status, f"exit status of {args} ({result.stderr})")
+    plan = json.loads(result.stdout)
+    return plan, plan["summary"]
+
+
+@tap.test
+def domains_alike_are_numbered():
+    file = "two-sockets/vm1.xml"
+    plan, told = summary("--summary", file, file, "two-sockets/vm2.xml", file)
+    names = list(dict.fromkeys(p["domain"] for p in plan["placements"]))
+    tap.equal(names, ["vm1", "vm1-2", "vm2", "vm1-3"], "domains")
+    tap.equal(told["domains_planned"], 4, "domains")
+    tap.equal(told["as_asked"] + told["domains_degraded"] + told["domains_refused"], 4, "domains")
+    again, _told = summary("--count", "2", "two-sockets/vm2.xml", file)
+    names = list(dict.fromkeys(p["domain"] for p in again["placements"]))
+    tap.equal(names, ["vm2", "vm1", "vm2-2", "vm1-2"], "domains")
+
+
+@tap.test
+def the_most_that_fit_are_found():
+    """One domain with 4 dedicated threads fills the 4 cores."""
+    plan, told = summary("--count", "max", "two-sockets/vm1.xml")
+    tap.equal((told["count_max"], told["fits"]), (1, True), "what fits")
+    tap.equal(len(plan["placements"]), 4, "threads")
+    _plan, told = summary("--count", "2", "two-sockets/vm1.xml")
+    tap.equal((told["fits"], told["domains_degraded"]), (False, 1), "what fits")
+    tap.contains(told["trouble"], "'vm1-2' needs 4 cores")
+    _plan, told = summary("--pool", "15", "--count", "max", "two-sockets/vm1.xml")
+    tap.equal((told["count_max"], told["fits"]), (0, False), "what fits")
+
+
+@tap.test
+def loads_of_domains_alike_count():
+    """A shared core takes 0.8 of a core, or with two CPUs 1.0: of 0.45 each, two."""
+    with tempfile.TemporaryDirectory(prefix="vq-plan-") as directory:
+        domain = pathlib.Path(directory) / "vm.xml"
+        text = (HERE / "two-sockets/vm1.xml").read_text()
+        domain.write_text(text.replace("queues='4' placement='dedicated'",
+                                       "queues='1' placement='shared'"))
+        load = pathlib.Path(directory) / "load.json"
+        load.write_text('{"vm1/vda/0": 0.45}')
+        plan, told = summary("--count", "max", "--load", load, domain)
+        tap.equal(told["count_max"], 8, "what fits")
+        tap.equal({p["load"] for p in plan["placements"]}, {0.45}, "loads")
+        result = virtq("plan", *MACHINE, "--count", "9", "--load", load, "--check", "-s", domain)
+        tap.equal(result.returncode, 1, "exit status")
+        tap.contains(result.stderr, "loaded above their limits")
+        tap.contains(result.stdout, "9 domains with 9 IOThreads: 9 as asked")
+        load.write_text('{"vm1/vda/0": 0}')
+        result = virtq("plan", *MACHINE, "--count", "max", "--load", load, domain)
+        tap.equal(result.returncode, 1, "exit status")
+        tap.contains(result.stderr, "of each fit, and no more")
+
+
+@tap.test
+def check_is_the_exit_status():
+    file = "two-sockets/vm1.xml"
+    tap.equal(virtq("plan", *MACHINE, "--check", file).returncode, 0, "exit status")
+    result = virtq("plan", *MACHINE, "--check", file, file)
+    tap.equal(result.returncode, 1, "exit status")
+    tap.contains(result.stdout, "1 as asked, 1 degraded, 0 refused")
+    tap.contains(result.stderr, "they do not all fit: disk 'vda' of 'vm1-2'")
 
 
 for name in cases():

@@ -2,9 +2,10 @@
 /* virtq plan: what would go where, and what would be refused, on a machine given by files. */
 #include "command.h"
 #include "output.h"
-#include "scenario.h"
+#include "plan-fit.h"
 
-#include "core/plan.h"
+#include "base/error.h"
+#include "base/xml.h"
 
 static char *
 number_or_dash(int number)
@@ -65,6 +66,13 @@ print_refused(const VqPlan *plan)
 }
 
 static void
+print_trouble(const VqPlan *plan)
+{
+    print_degraded(plan);
+    print_refused(plan);
+}
+
+static void
 print_moves(const VqPlan *plan)
 {
     g_autoptr(VqTable) table =
@@ -87,8 +95,7 @@ void
 vq_plan_print(const VqPlan *plan)
 {
     print_placements(plan);
-    print_degraded(plan);
-    print_refused(plan);
+    print_trouble(plan);
 }
 
 static void
@@ -107,26 +114,98 @@ print_plan(const VqTool *tool, const VqScenario *scenario, const VqPlan *plan, b
                (const char *)g_ptr_array_index(scenario->notes, i));
 }
 
-bool
-vq_cmd_plan(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error)
+/* What virtq plan is asked besides the scenario. */
+typedef struct {
+    char *count; /* N or "max" */
+    gboolean summary, check;
+} Asked;
+
+static bool
+read_count(const char *text, char **files, VqScenarioOptions *options, int *most, VqFit *one_more,
+           GError **error)
 {
-    g_auto(VqScenarioOptions) options = {0};
-    const GOptionEntry entries[] = {VQ_SCENARIO_ENTRIES(options), {NULL}};
-    bool done;
+    unsigned count = 0;
 
-    if (!vq_command_parse(command, entries, &argc, &argv, &done, error))
-        return false;
-    if (done)
+    if (!text)
         return true;
+    if (g_str_equal(text, "max")) {
+        if (!vq_fit_most(options, files, &count, one_more, error))
+            return false;
+        *most = (int)count;
+        options->count = MAX(count, 1); /* where not even one fits, it is shown why */
+        return true;
+    }
+    if (vq_parse_uint(text, VQ_FIT_THREADS_MAX, &count) && count > 0) {
+        options->count = count;
+        return true;
+    }
+    g_set_error(error, VQ_ERROR, VQ_ERROR_INVALID, "--count: '%s' is not 'max' or within 1..%d",
+                text, VQ_FIT_THREADS_MAX);
+    return false;
+}
 
-    g_autoptr(VqScenario) scenario = vq_scenario_read(&options, argv + 1, error);
+static GVariant *
+plan_data(const VqPlan *plan, const VqFit *fit, int most)
+{
+    g_autoptr(GVariant) data = g_variant_ref_sink(vq_plan_to_variant(plan));
+    g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(data);
+
+    g_variant_dict_insert_value(&dict, "summary", vq_fit_to_variant(fit, most));
+    return g_variant_dict_end(&dict);
+}
+
+static bool
+plan_files(const VqTool *tool, VqScenarioOptions *options, const Asked *asked, char **files,
+           GError **error)
+{
+    bool fit_asked = asked->summary || asked->check || asked->count;
+    g_auto(VqFit) fit = {0}, one_more = {0};
+    int most = -1;
+
+    if (!read_count(asked->count, files, options, &most, &one_more, error))
+        return false;
+
+    g_autoptr(VqScenario) scenario = vq_scenario_read(options, files, error);
 
     if (!scenario)
         return false;
 
     g_autoptr(VqPlan) plan = vq_placement_compute(&scenario->input);
 
-    if (!vq_output_data(tool, vq_plan_to_variant(plan)))
-        print_plan(tool, scenario, plan, options.current != NULL);
-    return true;
+    vq_fit_read(plan, &scenario->input, &fit);
+    if (!vq_output_data(tool, fit_asked ? plan_data(plan, &fit, most) : vq_plan_to_variant(plan))) {
+        if (!asked->summary)
+            print_plan(tool, scenario, plan, options->current != NULL);
+        else
+            print_trouble(plan);
+        if (fit_asked)
+            vq_fit_print(&fit, most, &one_more);
+    }
+    if (!asked->check || fit.fits)
+        return true;
+    g_set_error(error, VQ_ERROR, VQ_ERROR_REFUSED, "they do not all fit: %s", fit.trouble);
+    return false;
+}
+
+bool
+vq_cmd_plan(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error)
+{
+    g_auto(VqScenarioOptions) options = {0};
+    g_autofree char *count = NULL;
+    Asked asked = {0};
+    const GOptionEntry entries[] = {
+        VQ_SCENARIO_ENTRIES(options),
+        {"count", 'n', 0, G_OPTION_ARG_STRING, &asked.count,
+         "of each file so many domains alike, or as many as fit", "N|max"},
+        {"summary", 's', 0, G_OPTION_ARG_NONE, &asked.summary,
+         "only whether they fit, and what is degraded or refused", NULL},
+        {"check", 0, 0, G_OPTION_ARG_NONE, &asked.check, "status 1 unless all fit", NULL},
+        {NULL},
+    };
+    bool done;
+
+    if (!vq_command_parse(command, entries, &argc, &argv, &done, error))
+        return false;
+    count = asked.count; /* to be freed */
+    return done || plan_files(tool, &options, &asked, argv + 1, error);
 }

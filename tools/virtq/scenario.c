@@ -60,13 +60,14 @@ is_new(const VqScenario *scenario, const VqDomain *domain, const char *path, GEr
     return true;
 }
 
+/* One domain more that is called as @domain says. */
 static bool
-add_file(VqScenario *scenario, const char *path, bool live, GError **error)
+add_domain(VqScenario *scenario, const VqDomain *domain, const char *path, bool live,
+           GError **error)
 {
-    g_autoptr(VqDomain) domain = read_domain(path, error);
     guint before = scenario->threads->len;
 
-    if (!domain || !is_new(scenario, domain, path, error))
+    if (!is_new(scenario, domain, path, error))
         return false;
     vq_placement_add_domain(scenario->threads, domain, scenario->topology, live ? live_nodes : NULL,
                             NULL);
@@ -79,6 +80,75 @@ add_file(VqScenario *scenario, const char *path, bool live, GError **error)
     for (guint i = before; i < scenario->threads->len; i++)
         ((VqThread *)g_ptr_array_index(scenario->threads, i))->running = false;
     return true;
+}
+
+/* Another one like @domain, of which there are @before. */
+static bool
+add_copy(VqScenario *scenario, VqDomain *domain, guint before, const char *path, bool live,
+         GError **error)
+{
+    g_autofree char *first = g_steal_pointer(&domain->name);
+    bool ok;
+
+    domain->name = g_strdup_printf("%s-%u", first, before + 1);
+    g_clear_pointer(&domain->uuid, g_free); /* not that one's */
+    g_hash_table_insert(scenario->copies, g_strdup(domain->name), g_strdup(first));
+    ok = add_domain(scenario, domain, path, live, error);
+    g_free(domain->name);
+    domain->name = g_steal_pointer(&first);
+    return ok;
+}
+
+/* In the order given, and that as often as each counts. */
+static bool
+add_files(VqScenario *scenario, const VqScenarioOptions *options, char **files, GError **error)
+{
+    g_autoptr(GHashTable) domains =
+        g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)vq_domain_free);
+    g_autoptr(GHashTable) counts = g_hash_table_new(g_str_hash, g_str_equal);
+    bool live = !options->topology;
+
+    for (guint round = 0; round < MAX(options->count, 1); round++) {
+        for (char **file = files; *file; file++) {
+            guint before = GPOINTER_TO_UINT(g_hash_table_lookup(counts, *file));
+            VqDomain *domain = g_hash_table_lookup(domains, *file);
+
+            if (!domain) {
+                domain = read_domain(*file, error);
+                if (!domain)
+                    return false;
+                g_hash_table_insert(domains, *file, domain);
+            }
+            if (!(before && domain->name ? add_copy(scenario, domain, before, *file, live, error)
+                                         : add_domain(scenario, domain, *file, live, error)))
+                return false;
+            g_hash_table_insert(counts, *file, GUINT_TO_POINTER(before + 1));
+        }
+    }
+    return true;
+}
+
+/* Domains like another one that have no load of their own have that one's. */
+static void
+copy_loads(VqScenario *scenario)
+{
+    g_autoptr(GHashTable) known = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+    for (guint i = 0; i < scenario->threads->len; i++) {
+        VqThread *thread = g_ptr_array_index(scenario->threads, i);
+        const char *first = g_hash_table_lookup(scenario->copies, thread->domain);
+        char *key = g_strdup_printf("%s/%u", first ? first : thread->domain, thread->iothread);
+        const VqThread *like = first ? g_hash_table_lookup(known, key) : NULL;
+
+        if (like && thread->load < 0) {
+            thread->load = like->load;
+            thread->load_source = like->load_source;
+        }
+        if (first)
+            g_free(key);
+        else
+            g_hash_table_insert(known, key, thread);
+    }
 }
 
 static bool
@@ -97,6 +167,7 @@ apply_load(VqScenario *scenario, const char *path, GError **error)
         return false;
     }
     vq_load_apply(scenario->threads, loads);
+    copy_loads(scenario);
     return true;
 }
 
@@ -161,14 +232,13 @@ vq_scenario_read(const VqScenarioOptions *options, char **files, GError **error)
 
     scenario->threads = g_ptr_array_new_with_free_func((GDestroyNotify)vq_thread_free);
     scenario->notes = g_ptr_array_new_with_free_func(g_free);
+    scenario->copies = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     scenario->topology = options->topology ? vq_host_topology_input(options->topology, error)
                                            : vq_host_topology_live("/", error);
     if (!scenario->topology || !choose_pool(scenario, options->pool, error))
         return NULL;
-    for (char **file = files; *file; file++) {
-        if (!add_file(scenario, *file, !options->topology, error))
-            return NULL;
-    }
+    if (!add_files(scenario, options, files, error))
+        return NULL;
     if (options->load && !apply_load(scenario, options->load, error))
         return NULL;
     if (options->current && !apply_current(scenario, options->current, error))
@@ -191,6 +261,7 @@ vq_scenario_free(VqScenario *scenario)
     g_clear_pointer(&scenario->pool, vq_pool_free);
     g_ptr_array_unref(scenario->threads);
     g_ptr_array_unref(scenario->notes);
+    g_hash_table_unref(scenario->copies);
     g_free(scenario);
 }
 

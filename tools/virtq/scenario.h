@@ -13,6 +13,7 @@ typedef struct {
     char *pool;     /* cpuset; NULL: as the daemon chooses without configuration */
     char *load;     /* file of loads, or NULL */
     char *current;  /* file of a plan that is in force, or NULL */
+    guint count;    /* of each file so many domains alike; 0: one */
 } VqScenarioOptions;
 
 /* The command line options for them; @options must outlive the parse. Ends with {NULL}. */
@@ -36,11 +37,13 @@ typedef struct {
     VqPool *pool;
     GPtrArray *threads; /* of VqThread */
     GPtrArray *notes;   /* of char *: what a reader should know, "vm1: nothing to place: ..." */
+    GHashTable *copies; /* name -> char *, of the domain that it is like */
     VqPlacementInput input;
 } VqScenario;
 
 /* Reads all; @files: domain XML, NULL-terminated. A domain that is not expanded is expanded in
- * memory. Errors name the file. */
+ * memory. A file that is given again, or counts more than once, means another domain like it:
+ * "vm1-2", with the loads of vm1 if it has none. Errors name the file. */
 VqScenario *vq_scenario_read(const VqScenarioOptions *options, char **files, GError **error);
 void vq_scenario_free(VqScenario *scenario);
 void vq_scenario_options_clear(VqScenarioOptions *options);
