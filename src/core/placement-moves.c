@@ -9,20 +9,13 @@
 
 typedef struct {
     VqWork *work;
-    GPtrArray *placed; /* of VqPlaced: by job, NULL if refused; owned by the plan */
-    GArray *pending;   /* of guint: jobs still to be moved, in the order of the plan */
-    int *on;           /* the core (index) each job is on now, -1 */
-    guint *crowd;      /* jobs on each core */
-    guint *owners;     /* of them, those that are to be dedicated */
-    bool *waited;      /* jobs that stepped aside once: never twice, so this ends */
-    int *at;           /* the PU each job is on now, -1 unknown or several */
+    GArray *pending; /* of guint: jobs still to be moved, in the order of the plan */
+    int *on;         /* the core (index) each job is on now, -1 */
+    guint *crowd;    /* jobs on each core */
+    guint *owners;   /* of them, those that are to be dedicated */
+    bool *waited;    /* jobs that stepped aside once: never twice, so this ends */
+    int *at;         /* the PU each job is on now, -1 unknown or several */
 } Sequence;
-
-static const VqPlaced *
-placed_of(const Sequence *sequence, guint job)
-{
-    return g_ptr_array_index(sequence->placed, job);
-}
 
 static bool
 is_dedicated(const Sequence *sequence, guint job)
@@ -33,7 +26,7 @@ is_dedicated(const Sequence *sequence, guint job)
 static int
 target_core(const Sequence *sequence, guint job)
 {
-    int cpu = placed_of(sequence, job)->cpu;
+    int cpu = sequence->work->jobs[job].pu;
 
     return cpu >= 0 ? sequence->work->core_of[cpu] : -1;
 }
@@ -73,32 +66,28 @@ add_move(Sequence *sequence, guint job, int core, int pu, char *reason)
 }
 
 static void
-finish(Sequence *sequence, guint index)
+finish(Sequence *sequence, guint job)
 {
-    guint job = g_array_index(sequence->pending, guint, index);
-
-    add_move(sequence, job, target_core(sequence, job), placed_of(sequence, job)->cpu,
+    add_move(sequence, job, target_core(sequence, job), sequence->work->jobs[job].pu,
              vq_text_move(sequence->work, &sequence->work->jobs[job]));
-    g_array_remove_index(sequence->pending, index);
 }
 
 /* All moves possible now; whether there was any. */
 static bool
 sweep(Sequence *sequence)
 {
-    bool any = false;
+    guint kept = 0, before = sequence->pending->len;
 
-    for (guint i = 0; i < sequence->pending->len;) {
+    for (guint i = 0; i < before; i++) {
         guint job = g_array_index(sequence->pending, guint, i);
 
-        if (may_enter(sequence, job, target_core(sequence, job))) {
-            finish(sequence, i);
-            any = true;
-        } else {
-            i++;
-        }
+        if (may_enter(sequence, job, target_core(sequence, job)))
+            finish(sequence, job);
+        else
+            g_array_index(sequence->pending, guint, kept++) = job;
     }
-    return any;
+    g_array_set_size(sequence->pending, kept);
+    return kept < before;
 }
 
 /* A pending job that is on the core @job wants and keeps it from going there. */
@@ -178,7 +167,8 @@ step_aside(Sequence *sequence)
     int index = find_cycle(sequence), pu = find_spare(sequence);
 
     if (index < 0 || pu < 0) { /* no spare CPU on the whole machine */
-        finish(sequence, 0);
+        finish(sequence, g_array_index(sequence->pending, guint, 0));
+        g_array_remove_index(sequence->pending, 0);
         return;
     }
 
@@ -197,22 +187,14 @@ static void
 begin(Sequence *sequence)
 {
     VqWork *work = sequence->work;
-    guint next = 0;
-
     for (guint i = 0; i < work->n_jobs; i++) {
         const VqJob *job = &work->jobs[i];
-        g_autofree char *now = vq_cpuset_format(job->thread->current);
-        VqPlaced *placed = NULL;
+        bool refused = VQ_WORK_DOMAIN(work, job->domain)->required_refused;
 
-        if (!VQ_WORK_DOMAIN(work, job->domain)->required_refused)
-            placed = g_ptr_array_index(work->plan->placements, next++);
-        g_ptr_array_add(sequence->placed, placed);
-        sequence->on[i] = placed ? job->home_core : -1;
-        sequence->at[i] = vq_cpuset_count(job->thread->current) == 1
-                              ? vq_cpuset_next(job->thread->current, 0)
-                              : -1;
+        sequence->on[i] = refused ? -1 : job->home_core;
+        sequence->at[i] = job->home_pu;
         enter(sequence, i, sequence->on[i], 1);
-        if (placed && !vq_job_held(job) && !g_str_equal(now, placed->cpus))
+        if (job->changed)
             g_array_append_val(sequence->pending, i);
     }
 }
@@ -220,14 +202,13 @@ begin(Sequence *sequence)
 void
 vq_work_order_moves(VqWork *work)
 {
-    g_autoptr(GPtrArray) placed = g_ptr_array_new();
     g_autoptr(GArray) pending = g_array_new(FALSE, FALSE, sizeof(guint));
     g_autofree int *on = g_new(int, work->n_jobs + 1);
     g_autofree int *at = g_new(int, work->n_jobs + 1);
     g_autofree guint *crowd = g_new0(guint, work->n_cores + 1);
     g_autofree guint *owners = g_new0(guint, work->n_cores + 1);
     g_autofree bool *waited = g_new0(bool, work->n_jobs + 1);
-    Sequence sequence = {work, placed, pending, on, crowd, owners, waited, at};
+    Sequence sequence = {work, pending, on, crowd, owners, waited, at};
 
     begin(&sequence);
     while (pending->len > 0) {

@@ -202,7 +202,10 @@ make_jobs(VqWork *work)
         job->thread = g_ptr_array_index(threads, i);
         job->home_core = core_of_set(work, job->thread->current);
         job->home = job->home_core >= 0 ? work->slot_of[job->home_core] : -1;
-        job->slot = -1;
+        job->home_pu = vq_cpuset_count(job->thread->current) == 1
+                           ? vq_cpuset_next(job->thread->current, 0)
+                           : -1;
+        job->slot = job->pu = -1;
         job->class = VQ_PLACEMENT_SHARED;
         job->load = job->claim = load_units(work->input, job->thread);
         measure_distances(work, job);

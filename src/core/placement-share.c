@@ -125,13 +125,13 @@ is_too_far(const Choice *choice, const VqZone *zone)
     const VqJob *job = choice->job;
     const VqSlot *than;
 
-    if (job->slot >= 0)
+    if (job->slot >= 0 && !choice->any)
         than = &share->work->slots[job->slot];
-    else if (choice->slot >= 0 && choice->delta.sum.overload == 0)
+    else if (job->slot < 0 && choice->slot >= 0 && choice->delta.sum.overload == 0)
         than = &share->work->slots[choice->slot];
     else
         return false;
-    if (job->slot >= 0 && than->load > than->limit)
+    if (!choice->any && than->load > than->limit)
         return false;
     return vq_share_distance(share, job->profile, zone->node) >
            vq_share_distance(share, job->profile, than->node);
@@ -148,6 +148,12 @@ choose(const VqShare *share, const VqJob *job, bool any)
         consider_zone(&choice, &share->zones[i]);
     }
     return choice;
+}
+
+int
+vq_share_best(const VqShare *share, const VqJob *job)
+{
+    return choose(share, job, true).slot;
 }
 
 static void

@@ -68,6 +68,9 @@ vq_share_settled(const VqShare *share, const VqJob *job)
 /* Whether the present stage, rest and max_moves let @job go to @slot for @delta. */
 bool vq_share_may_go(const VqShare *share, const VqJob *job, int slot, const VqDelta *delta);
 
+/* The best slot for @job but the one it is on, be it better or not; -1 if there is none. */
+int vq_share_best(const VqShare *share, const VqJob *job);
+
 /* One pass of each kind over all threads; whether anything changed. */
 bool vq_share_pass_moves(VqShare *share); /* placement-share.c */
 bool vq_share_pass_swaps(VqShare *share); /* placement-swap.c: threads of two cores change places */

@@ -31,7 +31,7 @@ node_os(const VqWork *work, int index)
     return ((const VqNode *)g_ptr_array_index(work->input->topology->nodes, index))->os;
 }
 
-/* "3, 4 and 5" of the nodes that the devices of @job hang on; NULL if unknown. */
+/* "3, 4 and 5" of the nodes that the devices of @job hang on. */
 static char *
 device_nodes(const VqJob *job)
 {
@@ -43,39 +43,44 @@ device_nodes(const VqJob *job)
         for (guint k = 0; k < served->device_nodes->len; k++)
             vq_cpuset_add(nodes, g_array_index(served->device_nodes, unsigned, k));
     }
-    return vq_cpuset_empty(nodes) ? NULL : vq_cpuset_format(nodes);
+    return vq_cpuset_format(nodes);
+}
+
+static bool
+knows_device(const VqJob *job)
+{
+    for (guint i = 0; i < job->thread->serves->len; i++) {
+        const VqServed *served = g_ptr_array_index(job->thread->serves, i);
+
+        if (served->device_nodes->len > 0)
+            return true;
+    }
+    return false;
 }
 
 /* "on node 1 where its device is", "on node 0, at distance 21 from node 1 where its device is" */
 static char *
 text_where(const VqWork *work, const VqJob *job, const VqSlot *slot)
 {
-    g_autofree char *devices = device_nodes(job);
-    g_autofree char *memory = vq_cpuset_format(job->thread->memory_nodes);
-    const char *what = devices ? "its device is" : "the VM's memory is";
+    bool device = knows_device(job);
+    const char *what = device ? "its device is" : "the VM's memory is";
 
     if (work->n_nodes < 2 || slot->node < 0)
         return g_strdup("all cores are as near");
-    if (!devices && !*memory)
+    if (!device && vq_cpuset_empty(job->thread->memory_nodes))
         return g_strdup_printf("on node %u; where its device and memory are is not known",
                                node_os(work, slot->node));
 
-    unsigned distance = devices ? job->device[slot->node] : job->memory[slot->node];
+    unsigned distance = device ? job->device[slot->node] : job->memory[slot->node];
 
     if (distance <= VQ_DISTANCE_LOCAL)
         return g_strdup_printf("on node %u where %s", node_os(work, slot->node), what);
+
+    g_autofree char *nodes =
+        device ? device_nodes(job) : vq_cpuset_format(job->thread->memory_nodes);
+
     return g_strdup_printf("on node %u, at distance %u from node %s where %s",
-                           node_os(work, slot->node), distance, devices ? devices : memory, what);
-}
-
-static guint
-neighbours(const VqWork *work, const VqJob *job)
-{
-    guint count = 0;
-
-    for (guint i = 0; i < work->n_jobs; i++)
-        count += &work->jobs[i] != job && work->jobs[i].slot == job->slot;
-    return count;
+                           node_os(work, slot->node), distance, nodes, what);
 }
 
 static char *
@@ -98,7 +103,7 @@ vq_text_reason(const VqWork *work, const VqJob *job)
 
     const VqSlot *slot = &work->slots[job->slot];
     g_autofree char *where = text_where(work, job, slot);
-    guint others = job->class == VQ_PLACEMENT_DEDICATED ? 0 : neighbours(work, job);
+    guint others = job->class == VQ_PLACEMENT_DEDICATED ? 0 : slot->present - 1;
 
     if (job->class == VQ_PLACEMENT_DEDICATED)
         return g_strdup_printf("core %u alone, %s", slot->core->logical, where);
@@ -134,24 +139,10 @@ compare_slots(const VqWork *work, const VqJob *job, const VqSlot *slot)
 }
 
 static char *
-alternative_dedicated(const VqWork *work, const VqJob *job)
+alternative_dedicated(const VqWork *work, const VqJob *job, int other)
 {
-    const VqSlot *best = NULL;
-    VqCost least = 0;
+    const VqSlot *best = other >= 0 ? &work->slots[other] : NULL;
 
-    for (guint i = 0; i < work->n_slots; i++) {
-        const VqSlot *slot = &work->slots[i];
-
-        if (slot->owner >= 0 || slot->held > 0)
-            continue;
-
-        VqCost cost = vq_cost_dedicated(work, job, slot);
-
-        if (!best || cost < least) {
-            best = slot;
-            least = cost;
-        }
-    }
     if (!best)
         return g_strdup("none: no other core of the pool is free");
 
@@ -164,39 +155,25 @@ alternative_dedicated(const VqWork *work, const VqJob *job)
 }
 
 static char *
-alternative_shared(const VqWork *work, const VqJob *job)
+alternative_shared(const VqWork *work, const VqJob *job, int other)
 {
-    int found = -1;
-    VqDelta best = {0};
-
-    for (guint i = 0; i < work->n_slots; i++) {
-        if (work->slots[i].owner >= 0 || (int)i == job->slot)
-            continue;
-
-        VqDelta delta = vq_delta_move(work, job, job->slot, (int)i);
-
-        if (found < 0 || vq_objective_compare(&delta.sum, &best.sum) < 0) {
-            best = delta;
-            found = (int)i;
-        }
-    }
-    if (found < 0)
+    if (other < 0)
         return g_strdup("none: no other core of the pool is for shared threads");
 
-    g_autofree char *text = compare_slots(work, job, &work->slots[found]);
+    g_autofree char *text = compare_slots(work, job, &work->slots[other]);
 
     return g_strdup_printf("%s; it would have load %.2f, this one has %.2f", text,
-                           share(work->slots[found].load + job->load),
+                           share(work->slots[other].load + job->load),
                            share(work->slots[job->slot].load));
 }
 
 char *
-vq_text_alternative(const VqWork *work, const VqJob *job)
+vq_text_alternative(const VqWork *work, const VqJob *job, int other)
 {
     if (vq_job_held(job) || job->slot < 0)
         return NULL;
-    return job->class == VQ_PLACEMENT_DEDICATED ? alternative_dedicated(work, job)
-                                                : alternative_shared(work, job);
+    return job->class == VQ_PLACEMENT_DEDICATED ? alternative_dedicated(work, job, other)
+                                                : alternative_shared(work, job, other);
 }
 
 /* Why it leaves the core it is on. */
@@ -225,10 +202,10 @@ char *
 vq_text_move(const VqWork *work, const VqJob *job)
 {
     g_autofree char *reason = job->home_core >= 0 ? reason_to_leave(work, job) : NULL;
-    g_autofree char *place = vq_text_reason(work, job);
+    const char *place = job->reason;
 
     if (reason || job->home < 0 || job->slot < 0)
-        return reason ? g_strdup_printf("%s; to %s", reason, place) : g_steal_pointer(&place);
+        return reason ? g_strdup_printf("%s; to %s", reason, place) : g_strdup(place);
 
     const VqSlot *from = &work->slots[job->home], *to = &work->slots[job->slot];
 
@@ -242,6 +219,15 @@ vq_text_move(const VqWork *work, const VqJob *job)
                                job->memory[to->node], job->memory[from->node]);
     if (job->class == VQ_PLACEMENT_DEDICATED)
         return g_strdup_printf("to %s", place);
+    if (from->before > from->limit)
+        return g_strdup_printf("core %u was above its limit: %.2f of %.2f; it then has %.2f, "
+                               "core %u %.2f",
+                               from->core->logical, share(from->before), share(from->limit),
+                               share(from->load), to->core->logical, share(to->load));
+    if (from->present == 0 && from->before > 0)
+        return g_strdup_printf("core %u is given up: core %u then has %.2f of %.2f",
+                               from->core->logical, to->core->logical, share(to->load),
+                               share(to->limit));
     return g_strdup_printf("evens the load: core %u then has %.2f, core %u %.2f",
                            from->core->logical, share(from->load), to->core->logical,
                            share(to->load));

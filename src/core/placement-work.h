@@ -38,6 +38,8 @@ typedef struct {
     gint64 inverse;  /* VQ_INVERSE_UNIT / capacity */
     unsigned held;   /* threads pinned by hand that may run on it */
     unsigned guests; /* threads not to be dedicated that are on it now */
+    gint64 before;   /* load of the shared threads that are on it now; the same */
+    guint present;   /* threads that end up on it, of any kind; known when the plan is written */
     guint shared;    /* shared threads placed on it, those pinned by hand apart */
     int owner;       /* job it is dedicated to, -1 */
     gint64 load;     /* of the shared threads on it */
@@ -47,12 +49,16 @@ typedef struct {
 /* One thread. */
 typedef struct {
     const VqThread *thread;
-    guint domain;      /* index into work->domains */
-    guint group;       /* index into work->groups */
-    int home;          /* slot it is on now (all of its current cpuset), -1 */
-    int home_core;     /* the same as index into topology->cores, in the pool or not, -1 */
-    int slot;          /* where it goes, -1: the CPUs outside the pool, or as pinned by hand */
-    VqPlacement class; /* granted */
+    guint domain;       /* index into work->domains */
+    guint group;        /* index into work->groups */
+    int home;           /* slot it is on now (all of its current cpuset), -1 */
+    int home_pu;        /* the one PU it is pinned to now, -1 */
+    int home_core;      /* the same as index into topology->cores, in the pool or not, -1 */
+    int slot;           /* where it goes, -1: the CPUs outside the pool, or as pinned by hand */
+    bool changed;       /* it is to be pinned to something else than now */
+    const char *reason; /* why there; the plan's */
+    int pu;             /* ... of its PUs, -1: several */
+    VqPlacement class;  /* granted */
     gint64 load, claim;
     guint profile;        /* threads with the same distances have the same number */
     const guint8 *device; /* distance from each node (by index) to its devices; 0 unknown */
@@ -123,7 +129,8 @@ void vq_work_dedicate(VqWork *work);
 void vq_work_share(VqWork *work);
 
 /* placement-write.c, placement-moves.c */
-void vq_work_write(VqWork *work);
+/* @last: what is like in that plan is left out; NULL: nothing is. */
+void vq_work_write(VqWork *work, const VqPlan *last);
 void vq_work_order_moves(VqWork *work);
 
 /*
@@ -224,7 +231,7 @@ void vq_assign(guint rows, guint columns, VqCostFunc cost, gpointer user_data, i
 /* placement-text.c; free with g_free() */
 char *vq_text_device(const char *disk); /* "disk 'vda'", "controller 'scsi0'" */
 char *vq_text_reason(const VqWork *work, const VqJob *job);
-char *vq_text_alternative(const VqWork *work, const VqJob *job);
+char *vq_text_alternative(const VqWork *work, const VqJob *job, int other); /* slot, -1 none */
 char *vq_text_move(const VqWork *work, const VqJob *job);
 char *vq_text_no_cores(const VqWork *work, const VqGroup *group, guint needed, guint free);
 char *vq_text_no_shared(const VqWork *work, const char *domain, const char *disk);

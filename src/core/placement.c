@@ -11,8 +11,8 @@ const VqPlacementParams vq_placement_defaults = {
     .smt_gain = 0.25,
 };
 
-VqPlan *
-vq_placement_compute(const VqPlacementInput *input)
+static VqPlan *
+compute(const VqPlacementInput *input, const VqPlan *last)
 {
     VqWork *work = vq_work_new(input);
     VqPlan *plan = NULL;
@@ -21,11 +21,23 @@ vq_placement_compute(const VqPlacementInput *input)
     vq_work_dedicate(work);
     vq_work_weigh(work);
     vq_work_share(work);
-    vq_work_write(work);
+    vq_work_write(work, last);
     vq_work_order_moves(work);
     plan = g_steal_pointer(&work->plan);
     vq_work_free(work);
     return plan;
+}
+
+VqPlan *
+vq_placement_compute(const VqPlacementInput *input)
+{
+    return compute(input, NULL);
+}
+
+VqPlan *
+vq_placement_step(const VqPlacementInput *input, const VqPlan *last)
+{
+    return compute(input, last);
 }
 
 static void

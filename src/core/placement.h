@@ -68,6 +68,13 @@ typedef struct {
 VqPlan *vq_placement_compute(const VqPlacementInput *input);
 
 /*
+ * The same decision, but only what of it is new: placements that are in @last (the plan in force)
+ * with the same CPU and class, and whose threads are where it says, are left out. Writing down
+ * reasons and alternatives takes most of the time of a plan in which next to nothing changes.
+ */
+VqPlan *vq_placement_step(const VqPlacementInput *input, const VqPlan *last);
+
+/*
  * Appends the threads of @domain (running or about to start) to @threads (of VqThread): one for
  * each IOThread that serves a device whose policy places it. Device nodes are looked up in
  * @topology by the source's name; a caller that knows better (live host) passes @device_nodes,
