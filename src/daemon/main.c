@@ -5,6 +5,7 @@
 #include "core/settings.h"
 #include "daemon/boot.h"
 #include "daemon/server.h"
+#include "host/cpu-watch.h"
 #include "host/libvirt.h"
 #include "host/topology.h"
 
@@ -29,6 +30,7 @@ typedef struct {
     VqSampler *sampler;
     VqReconcile *reconcile;
     VqServer *server;
+    VqCpuWatch *cpus; /* or NULL */
     GMainLoop *loop;
     GError *error; /* why the loop ended, or NULL */
 } Daemon;
@@ -166,6 +168,23 @@ start(Daemon *daemon, GError **error)
     return true;
 }
 
+static void
+on_cpus(gpointer data)
+{
+    vq_reconcile_trigger(((Daemon *)data)->reconcile);
+}
+
+/* Without it each round looks at what is online, which is only later. */
+static void
+watch_cpus(Daemon *daemon)
+{
+    g_autoptr(GError) error = NULL;
+
+    daemon->cpus = vq_cpu_watch_new(on_cpus, daemon, &error);
+    if (!daemon->cpus)
+        g_message("%s: a CPU that goes offline is noticed in the next round", error->message);
+}
+
 static bool
 serve(Daemon *daemon, GError **error)
 {
@@ -185,6 +204,7 @@ serve(Daemon *daemon, GError **error)
     g_unix_signal_add(SIGHUP, on_hangup, daemon);
     g_message("virtqueued " VQ_VERSION " on %s; pool: %s",
               socket ? "systemd's socket" : daemon->config->socket, daemon->manager->pool->reason);
+    watch_cpus(daemon);
     vq_reconcile_trigger(daemon->reconcile);
     vq_notify("READY=1");
     g_main_loop_run(daemon->loop);
@@ -237,6 +257,7 @@ static void
 stop(Daemon *daemon)
 {
     vq_server_free(daemon->server);
+    vq_cpu_watch_free(daemon->cpus);
     g_main_loop_unref(daemon->loop);
     if (!vq_reconcile_free(daemon->reconcile))
         return;

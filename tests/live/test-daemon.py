@@ -175,6 +175,29 @@ def a_reload_with_a_bad_file_changes_nothing(b):
 
 
 @tap.test
+def the_kernels_word_about_a_cpu_starts_a_round(b):
+    """The word alone: no CPU is taken from a machine that others share."""
+    uevent = f"/sys/devices/system/cpu/cpu{POOL}/uevent"
+    if not os.access(uevent, os.W_OK) or b.run(["test", "-w", uevent], check=False).returncode:
+        raise tap.Skip(f"{uevent} cannot be written")
+    b.write("etc-virtqueued/virtqueued.conf",
+            CONFIG.replace("reconcile_seconds = 1", "reconcile_seconds = 3600"))
+    b.daemon.send_signal(signal.SIGHUP)
+    last = [None]
+
+    def quiet():
+        before, last[0] = last[0], b.virtq_json("status")["rounds"]
+        return before == last[0]
+    tap.wait_until(quiet, 10, "no more rounds", 1.5)
+    with open(uevent, "w", encoding="ascii") as f:
+        f.write("change")
+    tap.wait_until(lambda: b.virtq_json("status")["rounds"] > last[0], 3, "a round")
+    b.write("etc-virtqueued/virtqueued.conf", CONFIG)
+    b.daemon.send_signal(signal.SIGHUP)
+    pinned(b, "early", str(POOL))
+
+
+@tap.test
 def a_second_daemon_refuses_and_names_the_reason(b):
     binary = os.path.join(b.builddir, "src", "daemon", "virtqueued")
     error = tap.fails(bed.CommandError, b.run, [binary])

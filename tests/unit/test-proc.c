@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* src/host/proc.c on a /proc made for the purpose. */
+#include "host/cpu-watch.h"
 #include "host/proc.h"
 
 #include <fcntl.h>
@@ -140,6 +141,19 @@ test_read_is_bounded(Tree *tree, gconstpointer data)
     g_assert_null(vq_proc_read(tree->fd, "/proc", &length));
 }
 
+#define CONCERNS(text) vq_cpu_watch_concerns(text, sizeof(text))
+
+static void
+test_cpu_watch(void)
+{
+    g_assert_true(CONCERNS("offline@/devices/system/cpu/cpu3\0ACTION=offline\0SUBSYSTEM=cpu"));
+    g_assert_true(CONCERNS("online@/devices/system/cpu/cpu3\0SUBSYSTEM=cpu\0SEQNUM=1"));
+    g_assert_false(CONCERNS("add@/devices/cpu\0SUBSYSTEM=cpufreq"));
+    g_assert_false(CONCERNS("add@/devices/x\0DRIVER=SUBSYSTEM=cpu"));
+    g_assert_false(vq_cpu_watch_concerns("x\0SUBSYSTEM=cpu", 15)); /* cut off */
+    g_assert_false(vq_cpu_watch_concerns("", 0));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -148,5 +162,6 @@ main(int argc, char **argv)
     g_test_add("/proc/pid-search", Tree, NULL, set_up, test_pid_search, tear_down);
     g_test_add("/proc/thread-times", Tree, NULL, set_up, test_thread_times, tear_down);
     g_test_add("/proc/read-is-bounded", Tree, NULL, set_up, test_read_is_bounded, tear_down);
+    g_test_add_func("/proc/cpu-watch", test_cpu_watch);
     return g_test_run();
 }
