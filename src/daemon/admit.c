@@ -150,9 +150,11 @@ vq_manager_admit(VqManager *manager, const char *xml, GHashTable *device_nodes, 
     const VqRefused *refused = vq_plan_refusal(plan, domain->name);
 
     if (refused) {
+        manager->tally.refused++;
         g_set_error(error, VQ_ERROR, VQ_ERROR_REFUSED, "%s", refused->reason);
         return false;
     }
+    manager->tally.admitted++;
     reserve(manager, g_steal_pointer(&domain), device_nodes, xml, plan, now_us, pins, notes);
     return true;
 }

@@ -29,6 +29,8 @@ typedef struct {
     VqHypervisor *hypervisor;
     VqSampler *sampler;
     VqReconcile *reconcile;
+    VqMeasure *measure;
+    VqStatistics *statistics;
     VqServer *server;
     VqCpuWatch *cpus; /* or NULL */
     GMainLoop *loop;
@@ -195,8 +197,13 @@ serve(Daemon *daemon, GError **error)
         g_propagate_error(error, g_steal_pointer(&local));
         return false;
     }
-    daemon->server = vq_server_new(daemon->config->socket, socket, daemon->config->connections,
-                                   daemon->manager, daemon->reconcile, error);
+    daemon->measure = vq_measure_new(daemon->config->uri, daemon->config->keepalive_seconds);
+    daemon->statistics = vq_statistics_new(daemon->manager, daemon->measure);
+
+    const VqMethods methods = {daemon->manager, daemon->reconcile, daemon->statistics};
+
+    daemon->server =
+        vq_server_new(daemon->config->socket, socket, daemon->config->connections, &methods, error);
     if (!daemon->server)
         return false;
     g_unix_signal_add(SIGTERM, on_terminate, daemon);
@@ -252,13 +259,17 @@ undo_all(Daemon *daemon, GError **error)
     return true;
 }
 
-/* After a round that hangs in the worker all that it may still use is left to the process' end. */
+/* After a call that hangs in a thread all that it may still use is left to the process' end. */
 static void
 stop(Daemon *daemon)
 {
     vq_server_free(daemon->server);
     vq_cpu_watch_free(daemon->cpus);
     g_main_loop_unref(daemon->loop);
+    if (!vq_statistics_free(daemon->statistics))
+        return;
+    if (daemon->measure)
+        daemon->measure->free(daemon->measure);
     if (!vq_reconcile_free(daemon->reconcile))
         return;
     vq_sampler_free(daemon->sampler);

@@ -47,6 +47,7 @@ vq_manager_new(const VqConfig *config, VqTopology *topology, VqRecords *records,
     manager->reservations = g_ptr_array_new_with_free_func(reservation_free);
     manager->rebalance = vq_rebalance_new(&config->rebalance, &config->placement);
     manager->failures = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    manager->meters = vq_meters_new();
     manager->plan = vq_plan_new();
     manager->pool = choose_pool(config, topology, records->drained, false, error);
     if (manager->pool)
@@ -68,6 +69,7 @@ vq_manager_free(VqManager *manager)
     vq_rebalance_free(manager->rebalance);
     g_free(manager->shape);
     g_hash_table_unref(manager->failures);
+    vq_meters_free(manager->meters);
     vq_plan_free(manager->plan);
     g_free(manager);
 }

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "core/meters.h"
 #include "core/placement.h"
 #include "core/pool.h"
 #include "daemon/daemon-config.h"
@@ -28,6 +29,13 @@ typedef struct {
     gint64 expires_us;
 } VqReservation;
 
+/* What was done since the daemon's start. */
+typedef struct {
+    guint64 admitted, refused; /* domains that asked whether they may start */
+    guint64 changes, failures; /* pins and settings that were made, and that could not be made */
+    guint64 moves;             /* of the pins: running IOThreads that changed place */
+} VqTally;
+
 typedef struct {
     const VqConfig *config;
     VqTopology *topology;
@@ -40,10 +48,12 @@ typedef struct {
     char *shape;             /* of what is to be placed, as last seen: a change is an event */
     gint64 now_us;           /* as last told */
     GHashTable *failures;    /* object -> text: what could not be done in the last round */
-    VqPlan *plan;            /* as of the last round or admission; never NULL */
-    bool releasing;          /* --undo-all: every domain counts as handed back */
-    bool observed;           /* libvirt was seen at least once */
-    gint64 round_us;         /* monotonic time of the last whole round, 0 = none */
+    VqMeters *meters;        /* filled by statistics.c */
+    VqTally tally;
+    VqPlan *plan;    /* as of the last round or admission; never NULL */
+    bool releasing;  /* --undo-all: every domain counts as handed back */
+    bool observed;   /* libvirt was seen at least once */
+    gint64 round_us; /* monotonic time of the last whole round, 0 = none */
 } VqManager;
 
 /*
@@ -135,12 +145,25 @@ void vq_manager_intend(VqManager *manager, const GPtrArray *actions);
 /* Writes down what came of it. */
 void vq_manager_applied(VqManager *manager, const GPtrArray *actions);
 
+/* tally.c: */
+
+/* Counts what was done; before vq_manager_applied(), which changes what is known of pins. */
+void vq_manager_tally(VqManager *manager, const GPtrArray *actions, gint64 now_us);
+
 /* report.c: */
 
-/* VqPlan as a{sv} with "domains" (what the live XML says, settings, shield). Floating. */
-GVariant *vq_manager_report(const VqManager *manager, const char *domain, GError **error);
+/* VqPlan as a{sv} with "domains" (what the live XML says, settings, counters). Floating. */
+GVariant *vq_manager_report(const VqManager *manager, const char *domain, gint64 now_us,
+                            GError **error);
+/* One of these domains. Floating. */
+GVariant *vq_manager_report_guest(const VqManager *manager, const VqGuest *guest, gint64 now_us);
 GVariant *vq_manager_why(const VqManager *manager, const char *domain, const char *disk, int queue,
                          GError **error);
 GVariant *vq_manager_status(const VqManager *manager);
+
+/* report-counters.c: */
+
+/* The plan in force with "domains" as above, "cores" of the pool, and the tally. Floating. */
+GVariant *vq_manager_counters(const VqManager *manager, gint64 now_us);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VqManager, vq_manager_free)

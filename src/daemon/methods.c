@@ -3,8 +3,10 @@
 #include "daemon/server.h"
 
 #include "base/error.h"
+#include "config.h"
 
 #include <string.h>
+#include <sys/resource.h>
 
 static void
 answer_error(GDBusMethodInvocation *invocation, GError *error)
@@ -134,7 +136,7 @@ list(const VqMethods *m, GVariant *args, GDBusMethodInvocation *invocation)
 
     g_variant_get(args, "(&s)", &domain);
 
-    GVariant *report = vq_manager_report(m->manager, domain, &error);
+    GVariant *report = vq_manager_report(m->manager, domain, g_get_monotonic_time(), &error);
 
     answer_dictionary(invocation, report, error);
 }
@@ -269,12 +271,61 @@ status(const VqMethods *m, GVariant *args, GDBusMethodInvocation *invocation)
     answer_dictionary(invocation, g_variant_dict_end(&dict), NULL);
 }
 
+static double
+seconds(struct timeval time)
+{
+    return (double)time.tv_sec + time.tv_usec / 1e6;
+}
+
+/* An answer that waits for a reading of the counters. */
+typedef struct {
+    VqMethods methods;
+    GDBusMethodInvocation *invocation;
+} Asked;
+
+static void
+on_counters(gpointer data)
+{
+    g_autofree Asked *asked = data;
+    const VqMethods *m = &asked->methods;
+    g_autoptr(GVariant) known =
+        g_variant_ref_sink(vq_manager_counters(m->manager, g_get_monotonic_time()));
+    const char *problem = vq_statistics_problem(m->statistics);
+    struct rusage usage = {0};
+    GVariantDict dict;
+
+    getrusage(RUSAGE_SELF, &usage);
+    g_variant_dict_init(&dict, known);
+    g_variant_dict_insert(&dict, "daemon_version", "s", VQ_VERSION);
+    g_variant_dict_insert(&dict, "libvirt_connected", "b", vq_reconcile_connected(m->reconcile));
+    g_variant_dict_insert(&dict, "rounds", "t", vq_reconcile_rounds(m->reconcile));
+    g_variant_dict_insert(&dict, "daemon_cpu_seconds", "d",
+                          seconds(usage.ru_utime) + seconds(usage.ru_stime));
+    g_variant_dict_insert(&dict, "readings", "t", vq_statistics_readings(m->statistics));
+    g_variant_dict_insert(&dict, "reading_us", "t", (guint64)vq_statistics_cost_us(m->statistics));
+    if (problem)
+        g_variant_dict_insert(&dict, "reading_problem", "s", problem);
+    answer_dictionary(asked->invocation, g_variant_dict_end(&dict), NULL);
+}
+
+static void
+counters(const VqMethods *m, GVariant *args, GDBusMethodInvocation *invocation)
+{
+    Asked *asked = g_new0(Asked, 1);
+    guint32 max_age_ms;
+
+    *asked = (Asked){*m, invocation};
+    g_variant_get(args, "(u)", &max_age_ms);
+    vq_statistics_request(m->statistics, max_age_ms, on_counters, asked);
+}
+
 static const struct {
     const char *name;
     void (*call)(const VqMethods *, GVariant *, GDBusMethodInvocation *);
 } methods_table[] = {
-    {"Admit", admit},         {"Withdraw", withdraw},      {"List", list},   {"Why", why},
-    {"Rebalance", rebalance}, {"SetManaged", set_managed}, {"Drain", drain}, {"Status", status},
+    {"Admit", admit}, {"Withdraw", withdraw},   {"List", list},
+    {"Why", why},     {"Rebalance", rebalance}, {"SetManaged", set_managed},
+    {"Drain", drain}, {"Status", status},       {"Counters", counters},
 };
 
 void

@@ -297,6 +297,7 @@ conclude(gpointer data)
 
     for (guint i = 0; i < job->actions->len; i++)
         changed |= !((VqAction *)g_ptr_array_index(job->actions, i))->error;
+    vq_manager_tally(self->manager, job->actions, g_get_monotonic_time());
     vq_manager_applied(self->manager, job->actions); /* record */
     self->partner_us += job->partner_us;
     if (changed)

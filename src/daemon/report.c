@@ -19,8 +19,11 @@ origin_name(VqPinOrigin origin)
 }
 
 static GVariant *
-report_thread(const VqManager *manager, const VqGuest *guest, const VqLiveThread *live)
+report_thread(const VqManager *manager, const VqGuest *guest, const VqLiveThread *live,
+              const VqDomainMeters *meters, gint64 now_us)
 {
+    const VqMetered *metered =
+        meters ? vq_meters_object(meters, VQ_METERED_IOTHREAD, NULL, live->iothread) : NULL;
     GVariantDict dict;
     g_autofree char *pin = live->pin ? vq_cpuset_format(live->pin) : NULL;
     VqPinOrigin origin =
@@ -37,13 +40,16 @@ report_thread(const VqManager *manager, const VqGuest *guest, const VqLiveThread
         if (time->iothread == live->iothread)
             g_variant_dict_insert(&dict, "cpu_time_ns", "t", time->cpu_ns);
     }
+    if (metered)
+        g_variant_dict_insert_value(&dict, "counters", vq_metered_counters(metered, now_us));
     return g_variant_dict_end(&dict);
 }
 
-static GVariant *
-report_guest(const VqManager *manager, const VqGuest *guest)
+GVariant *
+vq_manager_report_guest(const VqManager *manager, const VqGuest *guest, gint64 now_us)
 {
     const VqDomain *domain = guest->seen->domain;
+    const VqDomainMeters *meters = vq_meters_find(manager->meters, domain->uuid, domain->id);
     const VqLive *live = guest->seen->live;
     g_autofree char *emulator = live->emulator_pin ? vq_cpuset_format(live->emulator_pin) : NULL;
     GVariantBuilder threads;
@@ -52,7 +58,8 @@ report_guest(const VqManager *manager, const VqGuest *guest)
     g_variant_builder_init(&threads, G_VARIANT_TYPE("aa{sv}"));
     for (guint i = 0; i < live->threads->len; i++)
         g_variant_builder_add_value(
-            &threads, report_thread(manager, guest, g_ptr_array_index(live->threads, i)));
+            &threads,
+            report_thread(manager, guest, g_ptr_array_index(live->threads, i), meters, now_us));
     g_variant_dict_init(&dict, NULL);
     g_variant_dict_insert(&dict, "name", "s", domain->name);
     g_variant_dict_insert(&dict, "uuid", "s", domain->uuid);
@@ -61,6 +68,8 @@ report_guest(const VqManager *manager, const VqGuest *guest)
     add_text(&dict, "problems", guest->seen->problems);
     add_text(&dict, "emulator_pin", emulator);
     g_variant_dict_insert_value(&dict, "iothreads", g_variant_builder_end(&threads));
+    g_variant_dict_insert_value(&dict, "disks", vq_meters_list(meters, VQ_METERED_DISK, now_us));
+    g_variant_dict_insert_value(&dict, "queues", vq_meters_list(meters, VQ_METERED_QUEUE, now_us));
     return g_variant_dict_end(&dict);
 }
 
@@ -102,7 +111,7 @@ check_domain(const VqManager *manager, const char *domain, GError **error)
 }
 
 GVariant *
-vq_manager_report(const VqManager *manager, const char *domain, GError **error)
+vq_manager_report(const VqManager *manager, const char *domain, gint64 now_us, GError **error)
 {
     g_autoptr(VqPlan) plan = vq_manager_compute(manager);
     GVariantBuilder domains;
@@ -123,7 +132,7 @@ vq_manager_report(const VqManager *manager, const char *domain, GError **error)
         const VqGuest *guest = g_ptr_array_index(manager->guests, i);
 
         if (!one || guest == one)
-            g_variant_builder_add_value(&domains, report_guest(manager, guest));
+            g_variant_builder_add_value(&domains, vq_manager_report_guest(manager, guest, now_us));
     }
 
     g_autoptr(GVariant) variant = g_variant_ref_sink(vq_plan_to_variant(plan));

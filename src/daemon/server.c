@@ -201,13 +201,13 @@ listen_on_path(VqServer *server, const char *path, GError **error)
 }
 
 VqServer *
-vq_server_new(const char *path, GSocket *socket, unsigned connections, VqManager *manager,
-              VqReconcile *reconcile, GError **error)
+vq_server_new(const char *path, GSocket *socket, unsigned connections, const VqMethods *methods,
+              GError **error)
 {
     VqServer *server = g_new0(VqServer, 1);
 
     vq_errors_register();
-    server->methods = (VqMethods){manager, reconcile};
+    server->methods = *methods;
     server->connections_max = connections;
     server->guid = g_dbus_generate_guid();
     server->peers = g_hash_table_new_full(NULL, NULL, peer_free, NULL);

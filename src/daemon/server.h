@@ -6,25 +6,28 @@
 #pragma once
 
 #include "daemon/reconcile.h"
+#include "daemon/statistics.h"
 
 #include <gio/gio.h>
 
 typedef struct _VqServer VqServer;
 
+/* What methods work on. */
+typedef struct {
+    VqManager *manager;
+    VqReconcile *reconcile;
+    VqStatistics *statistics;
+} VqMethods;
+
 /*
  * Listens on @path, or on @socket if systemd handed one over. Error CONFLICT if somebody serves
  * @path already. Nothing is taken.
  */
-VqServer *vq_server_new(const char *path, GSocket *socket, unsigned connections, VqManager *manager,
-                        VqReconcile *reconcile, GError **error);
+VqServer *vq_server_new(const char *path, GSocket *socket, unsigned connections,
+                        const VqMethods *methods, GError **error);
 /* Closes all connections; removes the socket if it made it. */
 void vq_server_free(VqServer *server);
 
 /* methods.c: carries out one call and answers it, now or after a round. */
-typedef struct {
-    VqManager *manager;
-    VqReconcile *reconcile;
-} VqMethods;
-
 void vq_methods_call(const VqMethods *methods, const char *method, GVariant *args,
                      GDBusMethodInvocation *invocation);

@@ -166,3 +166,23 @@ vq_proc_thread_times(int root_fd, int pid, GArray *times)
         closedir(dir);
     drop_twins(times);
 }
+
+/* /proc/TID is there for every thread, though readdir() does not list it. */
+bool
+vq_proc_thread_schedule(int root_fd, const VqThreadTime *thread, guint64 *cpu_ns, guint64 *wait_ns)
+{
+    g_autofree char *tid = g_strdup_printf("%d", thread->tid);
+    g_autofree char *path = g_strdup_printf("/proc/%d/schedstat", thread->tid);
+    g_autofree char *text = NULL;
+    char *end = NULL;
+    unsigned iothread = 0;
+
+    if (!iothread_of(root_fd, thread->tid, tid, &iothread) || iothread != thread->iothread)
+        return false;
+    text = vq_proc_read(root_fd, path, NULL);
+    if (!text || !g_ascii_isdigit(*text))
+        return false;
+    *cpu_ns = g_ascii_strtoull(text, &end, 10);
+    *wait_ns = g_ascii_strtoull(end, NULL, 10);
+    return true;
+}

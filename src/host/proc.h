@@ -19,5 +19,12 @@ int vq_proc_qemu_pid(int root_fd, const char *run_dir, const char *name, const c
  */
 void vq_proc_thread_times(int root_fd, int pid, GArray *times);
 
+/*
+ * Times of one IOThread that vq_proc_thread_times() found: on a CPU, and runnable but on none.
+ * False: it is gone, or its number is somebody else's by now. Any thread.
+ */
+bool vq_proc_thread_schedule(int root_fd, const VqThreadTime *thread, guint64 *cpu_ns,
+                             guint64 *wait_ns);
+
 /* The text of a file below @root_fd, at most 64 KiB, or NULL. @length may be NULL. */
 char *vq_proc_read(int root_fd, const char *path, gsize *length);

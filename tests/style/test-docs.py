@@ -145,10 +145,12 @@ def virtqueued_has_the_options_of_its_man_page():
 
 # Where dictionaries are filled whose keys docs/interfaces.md explains.
 KEYS_OF = ["src/core/plan-variant.c", "src/daemon/report.c", "src/daemon/methods.c",
+           "src/daemon/report-counters.c", "src/core/meters.c", "src/core/counters.c",
            "tools/virtq/offline.c", "tools/virtq/topology.c", "src/core/simulate-result.c",
            "tools/virtq/simulate-report.c", "tools/virtq/simulate-sweep.c", "tools/virtq/plan.c",
            "tools/virtq/plan-fit.c"]
-_KEY = re.compile(r'\b(?:put\w*|add_text|g_variant_dict_insert(?:_value)?)\(&?\w+,\s*"(\w+)"')
+_KEY = re.compile(r'(?:\b(?:put\w*|add_text|g_variant_dict_insert(?:_value)?)\(&?\w+,\s*'
+                  r'|\[VQ_COUNT_\w+\] = \{)"(\w+)"')
 
 
 def rows(text):

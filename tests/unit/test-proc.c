@@ -126,6 +126,25 @@ test_thread_times(Tree *tree, gconstpointer data)
     g_assert_cmpuint(times->len, ==, 2);
 }
 
+/* Every thread has its place in /proc, and another one may have its number by now. */
+static void
+test_thread_schedule(Tree *tree, gconstpointer data)
+{
+    const VqThreadTime thread = {.iothread = 3, .tid = 91}, other = {.iothread = 4, .tid = 91},
+                       gone = {.iothread = 3, .tid = 92};
+    guint64 cpu_ns = 0, wait_ns = 0;
+
+    put(tree, "proc/91/task/91/comm", "IO iothread3\n", -1);
+    put(tree, "proc/91/schedstat", "1234567890123 456 7\n", -1);
+    g_assert_true(vq_proc_thread_schedule(tree->fd, &thread, &cpu_ns, &wait_ns));
+    g_assert_cmpuint(cpu_ns, ==, G_GUINT64_CONSTANT(1234567890123));
+    g_assert_cmpuint(wait_ns, ==, 456);
+    g_assert_false(vq_proc_thread_schedule(tree->fd, &other, &cpu_ns, &wait_ns));
+    g_assert_false(vq_proc_thread_schedule(tree->fd, &gone, &cpu_ns, &wait_ns));
+    put(tree, "proc/91/schedstat", "\n", -1);
+    g_assert_false(vq_proc_thread_schedule(tree->fd, &thread, &cpu_ns, &wait_ns));
+}
+
 static void
 test_read_is_bounded(Tree *tree, gconstpointer data)
 {
@@ -161,6 +180,7 @@ main(int argc, char **argv)
     g_test_add("/proc/pid-file", Tree, NULL, set_up, test_pid_file, tear_down);
     g_test_add("/proc/pid-search", Tree, NULL, set_up, test_pid_search, tear_down);
     g_test_add("/proc/thread-times", Tree, NULL, set_up, test_thread_times, tear_down);
+    g_test_add("/proc/thread-schedule", Tree, NULL, set_up, test_thread_schedule, tear_down);
     g_test_add("/proc/read-is-bounded", Tree, NULL, set_up, test_read_is_bounded, tear_down);
     g_test_add_func("/proc/cpu-watch", test_cpu_watch);
     return g_test_run();
