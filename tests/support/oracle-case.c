@@ -80,8 +80,8 @@ distance_to(const VqTopology *topology, int node, unsigned os)
 }
 
 /* Mean over the devices with known nodes, of each the nearest node; whole numbers. */
-static double
-device_distance(const VqTopology *topology, int node, const VqThread *thread)
+double
+oracle_device_distance(const VqTopology *topology, int node, const VqThread *thread)
 {
     double sum = 0;
     guint known = 0;
@@ -103,8 +103,8 @@ device_distance(const VqTopology *topology, int node, const VqThread *thread)
     return known ? floor(sum / known + 0.5) : 0;
 }
 
-static double
-memory_distance(const VqTopology *topology, int node, const VqThread *thread)
+double
+oracle_memory_distance(const VqTopology *topology, int node, const VqThread *thread)
 {
     double nearest = 255;
 
@@ -153,8 +153,8 @@ take_thread(const VqPlacementInput *input, const GPtrArray *cores, const VqThrea
     t->claim = t->load;
     t->elsewhere = t->home < 0 && core_with(input->topology->cores, thread->current) >= 0;
     for (guint c = 0; c < out->n_cores; c++) {
-        t->device[c] = device_distance(input->topology, out->cores[c].node, thread);
-        t->memory[c] = memory_distance(input->topology, out->cores[c].node, thread);
+        t->device[c] = oracle_device_distance(input->topology, out->cores[c].node, thread);
+        t->memory[c] = oracle_memory_distance(input->topology, out->cores[c].node, thread);
     }
     out->where[out->n_threads++] = core_with(cores, cpus);
     out->n_domains = MAX(out->n_domains, t->domain + 1);

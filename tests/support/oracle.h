@@ -67,6 +67,11 @@ typedef struct {
     bool spread; /* fewer cores are no aim */
 } OracleCase;
 
+/* Between node index @node (-1: unknown, distance 0) and what @thread serves: the mean over devices
+ * of known nodes, each by its nearest; and the VM's memory. */
+double oracle_device_distance(const VqTopology *topology, int node, const VqThread *thread);
+double oracle_memory_distance(const VqTopology *topology, int node, const VqThread *thread);
+
 /* What is to be decided in @input, promises granted as in @plan. False if it is too large. */
 bool oracle_case_from_plan(const VqPlacementInput *input, const VqPlan *plan, OracleCase *out);
 
