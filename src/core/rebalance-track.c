@@ -156,7 +156,7 @@ vq_tracked_move(VqTracked *t, const VqRebalanceParams *params, gint64 now)
 
     /* who moves again and again rests longer each time */
     if (t->moved && now - t->moved_us < params->remember_us)
-        t->rest_us = CLAMP(2 * t->rest_us, cooldown, MAX(cooldown, params->remember_us));
+        t->rest_us = CLAMP(2 * t->rest_us, cooldown, cooldown * params->cooldown_growth);
     else
         t->rest_us = cooldown;
     t->moved = true;

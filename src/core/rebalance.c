@@ -63,6 +63,7 @@ vq_rebalance_params(const VqKeyFile *file)
         .peak_us = key_us(f, "peak_seconds", s),
         .remember_us = key_us(f, "remember_seconds", s),
         .retry_us = key_us(f, "retry_seconds", s),
+        .cooldown_growth = vq_key_file_int(f, VQ_GROUP_REBALANCE, "cooldown_growth"),
         .step_moves = vq_key_file_int(f, VQ_GROUP_REBALANCE, "step_moves"),
         .clear_gap = vq_key_file_int(f, VQ_GROUP_REBALANCE, "clear_gap") / 100.0,
     };

@@ -44,6 +44,7 @@ typedef struct {
     gint64 peak_us;
     gint64 remember_us;
     gint64 retry_us;
+    unsigned cooldown_growth;
     unsigned step_moves; /* 0: nothing moves for load */
     double clear_gap;    /* share of a core */
 } VqRebalanceParams;

@@ -35,8 +35,11 @@ const VqKeySpec vq_settings[] = {
             "a boot; a lasting shift of load is acted on after this and one sample."},
     {VQ_GROUP_REBALANCE, "cooldown_ms", VQ_KEY_INT, "10000", 1000, 600000, .unit = "milliseconds",
      .doc = "An I/O thread that was moved for load stays for this long: three sustain times, in "
-            "which its new neighbours' loads are measured anew. Doubles with each further move "
-            "within remember_seconds, up to remember_seconds."},
+            "which its new neighbours' loads are measured anew."},
+    {VQ_GROUP_REBALANCE, "cooldown_growth", VQ_KEY_INT, "8", 1, 64, .unit = "times",
+     .doc = "The cool-down of an I/O thread doubles with each further move within "
+            "remember_seconds, up to this many times itself. More keeps threads from following "
+            "loads that really change each minute."},
     {VQ_GROUP_REBALANCE, "fast_sample_ms", VQ_KEY_INT, "10", 1, 1000, .unit = "milliseconds",
      .doc = "As sample_ms, where QEMU counts the work of each queue. Reading the counters costs "
             "no system call."},
@@ -53,10 +56,9 @@ const VqKeySpec vq_settings[] = {
             "left of how far a peak was above the load of now. Longer than a batch job comes "
             "back, shorter than the day's rise and fall."},
     {VQ_GROUP_REBALANCE, "remember_seconds", VQ_KEY_INT, "1800", 10, 86400, .unit = "seconds",
-     .doc = "I/O threads that shared an overloaded core are not packed again for this long, and "
-            "the cool-down of a thread that is moved again within this long doubles. A load that "
-            "goes up and down faster than this makes moves on its first ways up only, a daily "
-            "one is followed."},
+     .doc = "I/O threads that shared an overloaded core are not packed again for this long. A "
+            "load that goes up and down faster than this makes moves on its first ways up only, "
+            "a daily one is followed."},
     {VQ_GROUP_REBALANCE, "retry_seconds", VQ_KEY_INT, "60", 1, 3600, .unit = "seconds",
      .doc = "Where nothing can be moved to cure an overload it is tried again, each time after "
             "twice as long, and at the latest after this long; at once when I/O threads come or "

@@ -112,6 +112,25 @@ test_burst(void)
     }
 }
 
+/* Light threads end on as few cores as do, and stay there. */
+static void
+test_pack(void)
+{
+    g_autoptr(World) world = world_new(8, VQ_WORK_CPU_TIME);
+
+    for (int i = 0; i < 8; i++)
+        world_add(world, steady, PERCENT(7), i);
+    world_run(world, 29);
+    g_assert_cmpuint(world_cores_in_use(world), ==, 8);
+    world_run(world, 600);
+    g_test_message("steps %u moves %u cores %u", world->steps, world->moves->len,
+                   world_cores_in_use(world));
+    g_assert_cmpuint(world_cores_in_use(world), ==, 1);
+    g_assert_cmpuint(world->moves->len, <=, 14);
+    world_run(world, 3600);
+    g_assert_cmpuint(world->moves->len, <=, 14);
+}
+
 /* More than fits: what cannot be cured is not tried all the time. */
 static void
 test_overcommitted(void)
@@ -252,19 +271,17 @@ test_loss(void)
 {
     g_autoptr(GRand) random = g_rand_new_with_seed(1);
     double sum = 0, worst = -1;
-    guint n = 60, above = 0;
+    guint n = 60;
 
     for (guint i = 0; i < n; i++) {
         double best, lost = adaptation_loss(random, 60, &best);
 
         sum += lost - best;
         worst = MAX(worst, lost - best);
-        above += lost - best > 0.02;
     }
-    g_test_message("lost against the best static plan: %.2f %% in the mean, %.2f %% at worst; "
-                   "%u of %u above 2 %%",
-                   100 * sum / n, 100 * worst, above, n);
-    g_assert_cmpfloat(sum / n, <=, 0.02);
+    g_test_message("lost against the best static plan: %.2f %% in the mean, %.2f %% at worst",
+                   100 * sum / n, 100 * worst);
+    g_assert_cmpfloat(worst, <=, 0.02);
 }
 
 int
@@ -273,6 +290,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/rebalance/shift", test_shift);
     g_test_add_func("/rebalance/burst", test_burst);
+    g_test_add_func("/rebalance/pack", test_pack);
     g_test_add_func("/rebalance/overcommitted", test_overcommitted);
     g_test_add_func("/rebalance/oscillation", test_oscillation);
     g_test_add_func("/rebalance/loss", test_loss);
