@@ -122,6 +122,7 @@ add_thread(VqSimRun *run, VqSimHost *host, guint vm, guint disk_index, unsigned 
                          .policy = disk,
                          .key = key_of(v->name),
                          .noise_end = -1,
+                         .cpu = -1,
                          .slot = VQ_SIM_NOWHERE,
                          .moved = -1};
 

@@ -42,6 +42,7 @@ forget_places(VqSimHost *host)
 
         vq_cpuset_free(thread->current);
         thread->current = vq_cpuset_new();
+        VQ_SIM_STATE(host, i)->cpu = -1;
     }
 }
 
@@ -62,11 +63,13 @@ put(VqSimRun *run, VqSimThread *state, int slot)
 static void
 follow_one(VqSimRun *run, VqThread *thread, VqSimThread *state, const VqPlaced *placed)
 {
-    VqCpuset *set = vq_cpuset_parse(placed->cpus, NULL);
+    bool stays = placed->cpu >= 0 && placed->cpu == state->cpu;
+    VqCpuset *set = stays ? NULL : vq_cpuset_parse(placed->cpus, NULL);
 
     if (set) {
         vq_cpuset_free(thread->current);
         thread->current = set;
+        state->cpu = placed->cpu;
     }
     thread->running = true;
     state->own = placed->class == VQ_PLACEMENT_DEDICATED;

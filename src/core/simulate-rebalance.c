@@ -29,9 +29,11 @@ vq_sim_rebalance_sample(const VqSimRun *run, VqSimHost *host, guint first, gint6
 {
     for (guint i = first; i < host->threads->len; i++) {
         const VqThread *thread = g_ptr_array_index(host->threads, i);
-        VqTracked *tracked = vq_rebalance_thread(host->rebalance, thread->domain, thread->iothread);
+        VqSimThread *state = VQ_SIM_STATE(host, i);
 
-        vq_rebalance_sample(host->rebalance, tracked, now * US_OF_MS, VQ_SIM_STATE(host, i)->work,
+        if (!state->tracked) /* valid as long as the thread runs: every plan has it */
+            state->tracked = vq_rebalance_thread(host->rebalance, thread->domain, thread->iothread);
+        vq_rebalance_sample(host->rebalance, state->tracked, now * US_OF_MS, state->work,
                             run->input->counters ? VQ_WORK_COUNTERS : VQ_WORK_CPU_TIME);
     }
 }

@@ -44,8 +44,10 @@ typedef struct {
     double *given; /* of each queue of the thread, < 0: as the model says; NULL: all of them */
     double level;  /* load without the daily wave, until noise_end */
     gint64 noise_end;
-    double demand, served; /* share of a full-speed core, in this step */
-    guint64 work;          /* ns of CPU time since its start */
+    double demand, served;      /* share of a full-speed core, in this step */
+    int cpu;                    /* that it is pinned to, -1: none or several */
+    struct _VqTracked *tracked; /* of the host's rebalance; NULL: not yet */
+    guint64 work;               /* ns of CPU time since its start */
     int slot;
     bool own;     /* has a core of its own */
     gint64 moved; /* ms, -1: never */
