@@ -76,7 +76,7 @@ consider(Choice *choice, guint slot)
         return;
     delta = vq_delta_move(share->work, choice->job, choice->job->slot, (int)slot);
     if (!choice->any &&
-        (!vq_delta_worthwhile(share->work, &delta, vq_share_settled(share, choice->job)) ||
+        (!vq_delta_worthwhile(share->work, &delta, vq_share_stays(share, choice->job)) ||
          !vq_share_may_go(share, choice->job, (int)slot, &delta)))
         return;
     if (choice->slot >= 0 && vq_objective_compare(&delta.sum, &choice->delta.sum) >= 0)
@@ -141,11 +141,16 @@ static Choice
 choose(const VqShare *share, const VqJob *job, bool any)
 {
     Choice choice = {.share = share, .job = job, .any = any, .slot = -1};
+    guint floor = share->floor[job - share->work->jobs];
 
     for (guint i = 0; i < share->n_zones; i++) {
-        if (is_too_far(&choice, &share->zones[i]))
+        const VqZone *zone = &share->zones[i];
+
+        if (floor > 0 && vq_share_distance(share, job->profile, zone->node) < floor)
             continue;
-        consider_zone(&choice, &share->zones[i]);
+        if (is_too_far(&choice, zone))
+            continue;
+        consider_zone(&choice, zone);
     }
     return choice;
 }
@@ -168,12 +173,19 @@ let_in(VqShare *share)
         if (vq_share_settled(share, job))
             vq_share_put(share, index, job->home);
     }
+    vq_share_find_spill(share);
     for (guint i = 0; i < share->jobs->len; i++) {
         guint index = g_array_index(share->jobs, guint, i);
         const VqJob *job = &work->jobs[index];
+        Choice choice;
 
-        if (job->slot < 0)
-            vq_share_put(share, index, choose(share, job, true).slot);
+        if (job->slot >= 0)
+            continue;
+        choice = choose(share, job, true);
+        share->floor[index] = 0;
+        if (choice.slot < 0)
+            choice = choose(share, job, true);
+        vq_share_put(share, index, choice.slot);
     }
 }
 
@@ -183,7 +195,7 @@ is_promising(const VqShare *share, const VqJob *job)
 {
     const VqWork *work = share->work;
     const VqSlot *slot = &work->slots[job->slot];
-    bool settled = vq_share_settled(share, job);
+    bool settled = vq_share_stays(share, job);
     gint64 lowest;
     const guint *row = work->clusters + (gsize)job->domain * work->n_clusters;
 
@@ -301,6 +313,7 @@ run_stage(VqShare *share, VqStage stage)
     if (stage == VQ_STAGE_PACK)
         return vq_share_pass_pack(share);
     for (bool changed = true; changed; any |= changed) {
+        share->passes += share->jobs->len > VQ_PASSES_MANY;
         changed = vq_share_pass_moves(share);
         changed |= vq_share_pass_swaps(share);
     }

@@ -6,6 +6,8 @@
  */
 #include "core/placement-share.h"
 
+#include <string.h>
+
 #define PARTNERS  2  /* light cores of each zone that a heavy core is paired with */
 #define ALL_PAIRS 64 /* of two cores' threads: up to so many, all are tried */
 
@@ -59,7 +61,7 @@ consider(Exchange *exchange, guint a, guint b)
     const VqShare *share = exchange->share;
     const VqWork *work = share->work;
     const VqJob *x = &work->jobs[a], *y = &work->jobs[b];
-    bool settled = vq_share_settled(share, x) || vq_share_settled(share, y);
+    bool settled = vq_share_stays(share, x) || vq_share_stays(share, y);
     VqDelta delta;
 
     if (is_hopeless(share, x, y))
@@ -89,34 +91,24 @@ apply(Exchange *exchange)
     return true;
 }
 
-static int
-by_claim(gconstpointer a, gconstpointer b, gpointer user_data)
+typedef struct {
+    guint *jobs; /* ascending by claim */
+    guint len;
+} Threads;
+
+static Threads
+threads_on(const VqShare *share, guint slot, guint *space)
 {
-    const VqJob *jobs = user_data;
-    guint i = *(const guint *)a, k = *(const guint *)b;
+    Threads threads = {.jobs = space};
 
-    if (jobs[i].claim != jobs[k].claim)
-        return jobs[i].claim < jobs[k].claim ? -1 : 1;
-    return i < k ? -1 : i > k;
-}
-
-static GArray *
-threads_on(const VqShare *share, guint slot)
-{
-    GArray *jobs = g_array_new(FALSE, FALSE, sizeof(guint));
-
-    for (int job = share->first[slot]; job >= 0; job = share->next[job]) {
-        guint index = (guint)job;
-
-        g_array_append_val(jobs, index);
-    }
-    g_array_sort_with_data(jobs, by_claim, share->work->jobs);
-    return jobs;
+    for (int job = share->first[slot]; job >= 0; job = share->next[job])
+        threads.jobs[threads.len++] = (guint)job;
+    return threads;
 }
 
 /* The partners of @a among @light whose claims are nearest to what would level the two cores. */
 static void
-consider_levelling(Exchange *exchange, guint a, const GArray *light, gint64 surplus)
+consider_levelling(Exchange *exchange, guint a, const Threads *light, gint64 surplus)
 {
     const VqJob *jobs = exchange->share->work->jobs;
     gint64 wanted = jobs[a].claim - surplus;
@@ -125,39 +117,58 @@ consider_levelling(Exchange *exchange, guint a, const GArray *light, gint64 surp
     while (low < high) {
         guint middle = (low + high) / 2;
 
-        if (jobs[g_array_index(light, guint, middle)].claim < wanted)
+        if (jobs[light->jobs[middle]].claim < wanted)
             low = middle + 1;
         else
             high = middle;
     }
     if (low < light->len)
-        consider(exchange, a, g_array_index(light, guint, low));
+        consider(exchange, a, light->jobs[low]);
     if (low > 0)
-        consider(exchange, a, g_array_index(light, guint, low - 1));
+        consider(exchange, a, light->jobs[low - 1]);
 }
 
 static bool
 try_pair(VqShare *share, guint heavy, guint light)
 {
     const VqSlot *s = &share->work->slots[heavy], *t = &share->work->slots[light];
-    g_autoptr(GArray) from = threads_on(share, heavy);
-    g_autoptr(GArray) to = threads_on(share, light);
+    Threads from = threads_on(share, heavy, share->scratch);
+    Threads to = threads_on(share, light, share->scratch + share->work->n_jobs);
     bool alike = share->zone_of[heavy] == share->zone_of[light];
-    bool all = (!alike || share->work->overloaded) && from->len * to->len <= ALL_PAIRS;
+    bool all =
+        (!alike || (share->work->overloaded && share->room)) && from.len * to.len <= ALL_PAIRS;
     /* what has to change hands for both to be as full */
     gint64 surplus =
         (s->claim * t->capacity - t->claim * s->capacity) / (s->capacity + t->capacity);
     Exchange exchange = {.share = share, .a = -1, .b = -1};
 
-    for (guint i = 0; i < from->len; i++) {
-        guint a = g_array_index(from, guint, i);
-
-        for (guint k = 0; all && k < to->len; k++)
-            consider(&exchange, a, g_array_index(to, guint, k));
+    for (guint i = 0; i < from.len; i++) {
+        for (guint k = 0; all && k < to.len; k++)
+            consider(&exchange, from.jobs[i], to.jobs[k]);
         if (!all)
-            consider_levelling(&exchange, a, to, surplus);
+            consider_levelling(&exchange, from.jobs[i], &to, surplus);
     }
     return apply(&exchange);
+}
+
+/* Whether threads of the two zones could change places at all without one being farther. */
+static bool
+is_neutral(VqShare *share, guint from, guint to)
+{
+    const VqZone *a = &share->zones[from], *b = &share->zones[to];
+    guint n = share->work->n_profiles;
+
+    if (a->node == b->node)
+        return true;
+    if (share->neutral[to] >= 0)
+        return share->neutral[to];
+    share->neutral[to] = 0;
+    for (guint p = 0; p < n && !share->neutral[to]; p++) {
+        for (guint q = 0; a->profiles[p] && q < n && !share->neutral[to]; q++)
+            share->neutral[to] =
+                b->profiles[q] && compare_distances(share, p, a->node, q, b->node) <= 0;
+    }
+    return share->neutral[to];
 }
 
 /* Settled threads change places for even load only beyond the hysteresis. */
@@ -173,21 +184,23 @@ may_gain(const VqShare *share, guint heavy, guint light)
         return true;
     if ((VqSquare)gap * gap * VQ_CAPACITY_UNIT <= share->work->uneven_min)
         return false; /* even if they were levelled exactly */
-    if (share->fresh[heavy] > 0 && share->fresh[light] > 0)
+    if (share->fresh[heavy] > 0 && share->fresh[light] > 0 && share->passes <= VQ_PASSES_MAX)
         return gap > 0;
     return share->stage == VQ_STAGE_EVEN && gap > share->work->gain;
 }
 
 static bool
-level_core(VqShare *share, guint heavy)
+level_core(VqShare *share, guint from, guint heavy)
 {
+    const VqSlot *slot = &share->work->slots[heavy];
     bool changed = false;
 
     for (guint z = 0; z < share->n_zones; z++) {
         const VqZone *zone = &share->zones[z];
 
         for (guint i = 0; i < MIN(zone->n_used, PARTNERS); i++) {
-            if (may_gain(share, heavy, zone->used[i]))
+            if (may_gain(share, heavy, zone->used[i]) &&
+                (slot->load > slot->limit || is_neutral(share, from, z)))
                 changed |= try_pair(share, heavy, zone->used[i]);
         }
     }
@@ -195,13 +208,15 @@ level_core(VqShare *share, guint heavy)
 }
 
 static bool
-level_zone(VqShare *share, const VqZone *zone)
+level_zone(VqShare *share, guint index)
 {
+    const VqZone *zone = &share->zones[index];
     g_autofree guint *heavy = g_memdup2(zone->used, zone->n_used * sizeof(guint));
     bool changed = false;
 
+    memset(share->neutral, -1, share->n_zones);
     for (guint i = zone->n_used; i-- > 0;)
-        changed |= level_core(share, heavy[i]);
+        changed |= level_core(share, index, heavy[i]);
     return changed;
 }
 
@@ -251,7 +266,7 @@ vq_share_pass_swaps(VqShare *share)
     bool changed = false;
 
     for (guint z = 0; z < share->n_zones; z++)
-        changed |= level_zone(share, &share->zones[z]);
+        changed |= level_zone(share, z);
     for (guint i = 0; share->stage != VQ_STAGE_OVERLOAD && i < share->jobs->len; i++)
         changed |= bring_near(share, g_array_index(share->jobs, guint, i));
     return changed;

@@ -103,16 +103,27 @@ unlink_job(VqShare *share, guint job, int slot)
         share->before[next] = before;
 }
 
+/* Keeps a core's threads in ascending order of claim. Newcomers come in the heaviest first, so that
+ * the place is mostly the first one. */
 static void
 link_job(VqShare *share, guint job, int slot)
 {
-    int next = share->first[slot];
+    const VqJob *jobs = share->work->jobs;
+    int before = -1, next = share->first[slot];
 
+    while (next >= 0 && (jobs[next].claim < jobs[job].claim ||
+                         (jobs[next].claim == jobs[job].claim && next < (int)job))) {
+        before = next;
+        next = share->next[next];
+    }
     share->next[job] = next;
-    share->before[job] = -1;
+    share->before[job] = before;
     if (next >= 0)
         share->before[next] = (int)job;
-    share->first[slot] = (int)job;
+    if (before >= 0)
+        share->next[before] = (int)job;
+    else
+        share->first[slot] = (int)job;
 }
 
 static void
@@ -203,6 +214,9 @@ vq_share_open(VqShare *share, VqWork *work)
     make_zones(share);
     share->first = g_new(int, MAX(work->n_slots, 1));
     share->next = g_new(int, MAX(work->n_jobs, 1));
+    share->floor = g_new0(guint, MAX(work->n_jobs, 1));
+    share->scratch = g_new(guint, 2 * (gsize)MAX(work->n_jobs, 1));
+    share->neutral = g_new(gint8, MAX(share->n_zones, 1));
     share->before = g_new(int, MAX(work->n_jobs, 1));
     for (guint i = 0; i < work->n_slots; i++) {
         share->first[i] = -1;
@@ -222,5 +236,8 @@ vq_share_close(VqShare *share)
     g_free(share->first);
     g_free(share->next);
     g_free(share->before);
+    g_free(share->floor);
+    g_free(share->scratch);
+    g_free(share->neutral);
     g_free(share->memory);
 }
