@@ -244,6 +244,29 @@ oracle_case_from_plan(const VqPlacementInput *input, const VqPlan *plan, OracleC
     return true;
 }
 
+void
+oracle_fix_dedicated(OracleCase *problem)
+{
+    guint left = 0;
+
+    for (guint i = 0; i < problem->n_threads; i++) {
+        OracleCore *core = &problem->cores[problem->where[i]];
+
+        if (problem->threads[i].dedicated) {
+            int *fixed = problem->fixed[problem->n_fixed++];
+
+            core->owned = core->held = true;
+            fixed[0] = (int)problem->threads[i].domain;
+            fixed[1] = core->package;
+            fixed[2] = core->cluster;
+        } else {
+            problem->threads[left] = problem->threads[i];
+            problem->where[left++] = problem->where[i];
+        }
+    }
+    problem->n_threads = left;
+}
+
 double
 oracle_core_cost(const OracleCase *problem, guint core, guint mask, OracleField field)
 {

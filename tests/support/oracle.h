@@ -75,6 +75,10 @@ double oracle_memory_distance(const VqTopology *topology, int node, const VqThre
 /* What is to be decided in @input, promises granted as in @plan. False if it is too large. */
 bool oracle_case_from_plan(const VqPlacementInput *input, const VqPlan *plan, OracleCase *out);
 
+/* Leaves the dedicated threads where the plan has them, as if pinned by hand: what remains is where
+ * the shared ones go. */
+void oracle_fix_dedicated(OracleCase *problem);
+
 /* Of a core for each thread. Dedicated threads that are not alone give overload without end. */
 OracleValue oracle_value(const OracleCase *problem, const int *where);
 

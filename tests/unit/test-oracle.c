@@ -184,9 +184,9 @@ print_case(guint index, const char *text, const OracleCase *problem, const Oracl
         index, oracle_field_names[field], problem->n_threads, text, a, b, cores->str);
 }
 
-/* Plans @test and puts its gap to @gaps; the plan. */
+/* Plans @test and puts its gap to @gaps; with @given, of the shared threads alone. The plan. */
 static VqPlan *
-one_case(Gaps *gaps, guint index, TestCase *test, bool print)
+one_case(Gaps *gaps, guint index, TestCase *test, bool given, bool print)
 {
     g_autoptr(GError) error = NULL;
     VqPlan *plan = vq_placement_compute(&test->input);
@@ -202,6 +202,10 @@ one_case(Gaps *gaps, guint index, TestCase *test, bool print)
     found = oracle_value(&problem, problem.where);
     vq_objective_of_plan(plan, &test->input, &objective);
     check_fields(&found, &objective, problem.n_threads < plan->placements->len, text);
+    if (given) {
+        oracle_fix_dedicated(&problem);
+        found = oracle_value(&problem, problem.where);
+    }
     if (!solve(index, &problem, &found, &best, where)) {
         gaps->unsolved++;
         return plan;
@@ -224,9 +228,10 @@ is_degraded(const TestCase *test)
     return plan->refused->len > 0;
 }
 
-/* With @complete only those cases count in which every thread has the class that it wants. */
+/* With @complete only those cases count in which every thread has the class that it wants. @given:
+ * see one_case(). */
 static Gaps
-play_fresh(const char *name, OracleFamily family, bool complete)
+play_fresh(const char *name, OracleFamily family, bool complete, bool given)
 {
     guint cases = from_environment("VQ_TEST_CASES", CASES);
     guint seed = from_environment("VQ_TEST_SEED", 1);
@@ -244,20 +249,38 @@ play_fresh(const char *name, OracleFamily family, bool complete)
         if (complete && is_degraded(test))
             continue;
 
-        g_autoptr(VqPlan) plan = one_case(&gaps, i, test, print);
+        g_autoptr(VqPlan) plan = one_case(&gaps, i, test, given, print);
     }
     report(&gaps);
     g_assert_cmpuint(gaps.unsolved, <=, cases / 100);
     return gaps;
 }
 
+/* The mean gap of no field is above @percent, and all but few cases have none. */
+static void
+within(const Gaps *gaps, double percent, double optimal)
+{
+    for (int f = 0; f < ORACLE_FIELDS; f++)
+        g_assert_cmpfloat(mean(gaps, (OracleField)f), <=, percent);
+    if (gaps->cases > 100)
+        g_assert_cmpfloat(100.0 * gaps->optimal / gaps->cases, >=, optimal);
+}
+
 static void
 test_shared(void)
 {
-    Gaps gaps = play_fresh("shared", ORACLE_SHARED, false);
+    Gaps gaps = play_fresh("shared", ORACLE_SHARED, false, false);
 
-    for (int f = 0; f < ORACLE_FIELDS; f++)
-        g_assert_cmpfloat(mean(&gaps, (OracleField)f), <=, 2.0);
+    within(&gaps, 1, 98);
+}
+
+/* Shared threads between dedicated ones that have their cores. */
+static void
+test_given(void)
+{
+    Gaps gaps = play_fresh("given", ORACLE_MIXED, false, true);
+
+    within(&gaps, 1, 98);
 }
 
 /* Nothing but dedicated threads that all have a core: an assignment problem, solved exactly. What
@@ -265,30 +288,30 @@ test_shared(void)
 static void
 test_dedicated(void)
 {
-    Gaps gaps = play_fresh("dedicated", ORACLE_DEDICATED, true);
+    Gaps gaps = play_fresh("dedicated", ORACLE_DEDICATED, true, false);
 
     for (int f = 0; f < ORACLE_PACKAGE; f++)
         g_assert_cmpuint(gaps.lost[f], ==, 0);
-    g_assert_cmpuint(gaps.cases, >, 0);
+    within(&gaps, 2, 90);
 }
 
+/* Both at once: dedicated threads take their cores first, which may cost shared ones more than it
+ * gains. */
 static void
 test_mixed(void)
 {
-    Gaps gaps = play_fresh("mixed", ORACLE_MIXED, false);
+    Gaps gaps = play_fresh("mixed", ORACLE_MIXED, false, false);
 
-    for (int f = 0; f < ORACLE_FIELDS; f++)
-        g_assert_cmpfloat(mean(&gaps, (OracleField)f), <=, 4.0);
+    within(&gaps, 2, 80);
 }
 
 /* Devices whose threads do not get cores of their own all share one or two of them. */
 static void
 test_degraded(void)
 {
-    Gaps gaps = play_fresh("degraded", ORACLE_DEDICATED, false);
+    Gaps gaps = play_fresh("degraded", ORACLE_DEDICATED, false, false);
 
-    for (int f = 0; f < ORACLE_FIELDS; f++)
-        g_assert_cmpfloat(mean(&gaps, (OracleField)f), <=, 5.0);
+    within(&gaps, 4, 70);
 }
 
 /* After a plan was followed and the world went on: hysteresis keeps threads where they are, so that
@@ -313,10 +336,14 @@ test_disturbed(void)
         test_case_follow(test, first);
         oracle_disturb(test, random);
 
-        g_autoptr(VqPlan) second = one_case(&gaps, i, test, print);
+        g_autoptr(VqPlan) second = one_case(&gaps, i, test, true, print);
     }
     report(&gaps);
-    g_assert_cmpfloat(mean(&gaps, ORACLE_OVERLOAD), <=, 4.0);
+    /* promises, overload and locality are worth a move, the rest only beyond the hysteresis */
+    g_assert_cmpfloat(mean(&gaps, ORACLE_OVERLOAD), <=, 0.1);
+    g_assert_cmpfloat(mean(&gaps, ORACLE_DEVICE), <=, 1);
+    g_assert_cmpfloat(mean(&gaps, ORACLE_MEMORY), <=, 1);
+    within(&gaps, 4, 70);
 }
 
 /* The search against GLPK: two ways to the same minimum. */
@@ -361,6 +388,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/oracle/glpk", test_glpk);
     g_test_add_func("/oracle/shared", test_shared);
+    g_test_add_func("/oracle/given", test_given);
     g_test_add_func("/oracle/dedicated", test_dedicated);
     g_test_add_func("/oracle/mixed", test_mixed);
     g_test_add_func("/oracle/degraded", test_degraded);
