@@ -115,7 +115,10 @@ static void
 add_times(const RoundsGuest *guest, GArray *times)
 {
     for (unsigned i = 1; guest->busy > 0 && i <= guest->queues; i++) {
-        VqThreadTime time = {.iothread = i, .tid = 1000 * guest->id + i, .cpu_ns = guest->cpu_ns};
+        VqThreadTime time = {.iothread = i,
+                             .pid = 1000 * guest->id,
+                             .tid = 1000 * guest->id + (int)i,
+                             .cpu_ns = guest->cpu_ns};
 
         g_array_append_val(times, time);
     }
@@ -227,6 +230,23 @@ check_plan(const Rounds *bed, const VqPlan *plan)
     g_assert_no_error(error);
 }
 
+/* What the daemon's sampler does between rounds. */
+static void
+read_loads(VqManager *manager, gint64 now)
+{
+    for (guint i = 0; i < manager->guests->len; i++) {
+        const VqSeen *seen = ((VqGuest *)g_ptr_array_index(manager->guests, i))->seen;
+
+        for (guint k = 0; k < seen->times->len; k++) {
+            const VqThreadTime *time = &g_array_index(seen->times, VqThreadTime, k);
+            VqTracked *thread =
+                vq_rebalance_thread(manager->rebalance, seen->domain->name, time->iothread);
+
+            vq_rebalance_sample(manager->rebalance, thread, now, time->cpu_ns, VQ_WORK_CPU_TIME);
+        }
+    }
+}
+
 /* One round; the number of actions that were carried out. */
 unsigned
 rounds_one(Rounds *bed)
@@ -241,12 +261,15 @@ rounds_one(Rounds *bed)
         guest->cpu_ns += guest->busy * 1e9;
     }
     vq_manager_see(bed->manager, observation, bed->now);
+    read_loads(bed->manager, bed->now);
+    vq_manager_tick(bed->manager, bed->now, NULL);
 
-    g_autoptr(VqPlan) plan = vq_manager_compute(bed->manager);
+    VqPlan *plan = vq_manager_compute(bed->manager);
     g_autoptr(GPtrArray) actions = vq_manager_actions(bed->manager, plan);
 
     check_plan(bed, plan);
     check_cores(bed, plan);
+    vq_manager_follow(bed->manager, plan);
     vq_manager_intend(bed->manager, actions);
     rounds_apply(&bed->fake, actions);
     vq_manager_applied(bed->manager, actions);
@@ -302,6 +325,7 @@ rounds_init(Rounds *bed)
     bed->config = (VqConfig){.pool_share = 25,
                              .shield = true,
                              .placement = vq_placement_defaults,
+                             .rebalance = vq_rebalance_params(NULL),
                              .uri = (char *)"test:///",
                              .reservation_seconds = 30,
                              .poll = {1000000000, 1000, 1}};
