@@ -21,6 +21,9 @@ void vq_table_free(VqTable *table);
 /* Placements, what is degraded, what is refused, as tables (plan.c). */
 void vq_plan_print(const VqPlan *plan);
 
+/* What the daemon counts (metrics.c), not older than @max_age_ms if it can be had. */
+GVariant *vq_counters_ask(const VqTool *tool, unsigned max_age_ms, int timeout_ms, GError **error);
+
 /* Prints @data (a{sv}, floating reference consumed) as --format says; false in table format. */
 bool vq_output_data(const VqTool *tool, GVariant *data);
 
