@@ -4,61 +4,9 @@
  * thread is past its cool-down and at every step that it is bounded.
  */
 #include "core/settings.h"
-#include "support/world.h"
+#include "support/waves.h"
 
 #define SECOND G_USEC_PER_SEC
-
-typedef struct {
-    double low, high;
-    double period; /* seconds, low first; half of it each */
-    double phase;  /* seconds */
-} Square;
-
-static double
-square(gint64 now, gconstpointer data)
-{
-    const Square *s = data;
-    double at = ((double)now / SECOND + s->phase) / s->period;
-
-    return at - (gint64)at < 0.5 ? s->low : s->high;
-}
-
-/* @data: per cent. */
-static double
-steady(gint64 now, gconstpointer data)
-{
-    return GPOINTER_TO_UINT(data) / 100.0;
-}
-
-#define PERCENT(n) GUINT_TO_POINTER(n)
-
-/* A sine between the two, by a series that is exact enough: no libm. */
-static double
-sine(gint64 now, gconstpointer data)
-{
-    const Square *s = data;
-    double at = ((double)now / SECOND + s->phase) / s->period;
-    double x = 2 * (at - (gint64)at), sign = x < 1 ? 1 : -1;
-
-    x = x < 1 ? x : x - 1; /* half a wave: 4x(1-x) and its correction (Bhaskara) */
-
-    double y = 4 * x * (1 - x);
-    double wave = sign * y * (0.775 + 0.225 * y);
-
-    return (s->low + s->high) / 2 + wave * (s->high - s->low) / 2;
-}
-
-/* The same at each asking of the same time: a hash of it. */
-static double
-noise(gint64 now, gconstpointer data)
-{
-    const Square *s = data;
-    gint64 slot = (gint64)((double)now / SECOND / s->period);
-    g_autoptr(GRand) random =
-        g_rand_new_with_seed((guint32)slot * 2654435761u + (guint32)(s->phase * 1000));
-
-    return g_rand_double_range(random, s->low, s->high);
-}
 
 static const VqWorkSource sources[] = {VQ_WORK_CPU_TIME, VQ_WORK_COUNTERS};
 
@@ -68,12 +16,12 @@ shift(VqWorkSource source, double phase)
 {
     g_autoptr(World) world = world_new(4, source);
     const VqPace *pace = vq_rebalance_pace(&world->params, source);
-    Square step = {.low = 0.1, .high = 0.6, .period = 40000};
+    Wave step = {.low = 0.1, .high = 0.6, .period = 40000};
     gint64 shift_us = 20000 * (gint64)SECOND;
 
-    world_add(world, square, &step, 0);
-    world_add(world, steady, PERCENT(30), 0);
-    world_add(world, steady, PERCENT(30), 1);
+    world_add(world, wave_square, &step, 0);
+    world_add(world, wave_steady, WAVE_PERCENT(30), 0);
+    world_add(world, wave_steady, WAVE_PERCENT(30), 1);
     world->now_us = shift_us - 10 * SECOND + (gint64)(phase * (double)pace->sample_us);
     world_run(world, 20);
     g_assert_cmpuint(world->moves->len, ==, 1);
@@ -103,10 +51,10 @@ test_burst(void)
     for (guint i = 0; i < G_N_ELEMENTS(sources); i++) {
         g_autoptr(World) world = world_new(4, sources[i]);
         const VqPace *pace = vq_rebalance_pace(&world->params, sources[i]);
-        Square burst = {.low = 0.2, .high = 0.7, .period = 0.8 * (double)pace->sustain_us / SECOND};
+        Wave burst = {.low = 0.2, .high = 0.7, .period = 0.8 * (double)pace->sustain_us / SECOND};
 
-        world_add(world, square, &burst, 0);
-        world_add(world, steady, PERCENT(25), 0);
+        world_add(world, wave_square, &burst, 0);
+        world_add(world, wave_steady, WAVE_PERCENT(25), 0);
         world_run(world, 120);
         g_assert_cmpuint(world->moves->len, ==, 0);
     }
@@ -119,7 +67,7 @@ test_pack(void)
     g_autoptr(World) world = world_new(8, VQ_WORK_CPU_TIME);
 
     for (int i = 0; i < 8; i++)
-        world_add(world, steady, PERCENT(7), i);
+        world_add(world, wave_steady, WAVE_PERCENT(7), i);
     world_run(world, 29);
     g_assert_cmpuint(world_cores_in_use(world), ==, 8);
     world_run(world, 600);
@@ -138,7 +86,7 @@ test_overcommitted(void)
     g_autoptr(World) world = world_new(2, VQ_WORK_CPU_TIME);
 
     for (int i = 0; i < 8; i++)
-        world_add(world, steady, PERCENT(50), i % 2);
+        world_add(world, wave_steady, WAVE_PERCENT(50), i % 2);
     world_run(world, 600);
 
     guint before = world->steps;
@@ -154,13 +102,13 @@ static void
 oscillate(VqWorkSource source, WorldDemand demand, double period, double seconds)
 {
     g_autoptr(World) world = world_new(4, source);
-    Square a = {0.05, 0.7, period, 0}, b = {0.05, 0.7, period, period / 2};
+    Wave a = {0.05, 0.7, period, 0}, b = {0.05, 0.7, period, period / 2};
 
     world_add(world, demand, &a, 0);
     world_add(world, demand, &b, 0);
     world_add(world, demand, &a, 0);
-    world_add(world, steady, PERCENT(20), 0);
-    world_add(world, steady, PERCENT(20), 1);
+    world_add(world, wave_steady, WAVE_PERCENT(20), 0);
+    world_add(world, wave_steady, WAVE_PERCENT(20), 1);
     world_run(world, seconds / 2);
 
     guint first = world->moves->len;
@@ -175,7 +123,7 @@ oscillate(VqWorkSource source, WorldDemand demand, double period, double seconds
 static void
 test_oscillation(void)
 {
-    static const WorldDemand shapes[] = {square, sine, noise};
+    static const WorldDemand shapes[] = {wave_square, wave_sine, wave_noise};
     static const double slow[] = {0.5, 3, 6, 20, 60, 300}, fast[] = {0.01, 0.04, 0.1, 0.5, 10};
 
     for (guint k = 0; k < G_N_ELEMENTS(shapes); k++) {
