@@ -155,6 +155,14 @@ count_core(Account *account, double load, double cores, double span)
     account->sample.busiest = MAX(account->sample.busiest, load);
 }
 
+/* Whether threads run on all of the pool; where there is none, they are outside like the others'.
+ */
+static bool
+is_unpinned(const VqSimRun *run)
+{
+    return run->policy == VQ_SIM_NONE && run->n_slots > 0;
+}
+
 /* The ideal kernel: every core does the same. Threads wake up on idle cores while there are any. */
 static guint
 serve_unpinned(const VqSimRun *run, Account *account, const VqSimHost *host, double span)
@@ -240,7 +248,7 @@ count_place(const VqSimRun *run, Account *account, const VqThread *thread, const
             double span)
 {
     const GArray *nodes = device_nodes(thread);
-    bool unpinned = run->policy == VQ_SIM_NONE;
+    bool unpinned = is_unpinned(run);
     double near;
 
     account->outside += state->slot < 0 && !unpinned ? span : 0;
@@ -257,7 +265,7 @@ static void
 count_thread(const VqSimRun *run, Account *account, const VqThread *thread,
              const VqSimThread *state, double span)
 {
-    bool unpinned = run->policy == VQ_SIM_NONE;
+    bool unpinned = is_unpinned(run);
     const Core *core = &account->cores[state->slot >= 0 ? (guint)state->slot : run->n_slots];
     double capacity = state->slot >= 0 ? run->slots[state->slot].capacity : run->capacity;
 
@@ -296,8 +304,8 @@ vq_sim_account_host(VqSimRun *run, VqSimHost *host, gint64 ms)
     guint used;
 
     gather(run, account, host);
-    used = run->policy == VQ_SIM_NONE ? serve_unpinned(run, account, host, span)
-                                      : serve_pinned(run, account, host, span);
+    used = is_unpinned(run) ? serve_unpinned(run, account, host, span)
+                            : serve_pinned(run, account, host, span);
     for (guint i = 0; i < host->states->len; i++) {
         const VqSimThread *state = VQ_SIM_STATE(host, i);
 

@@ -203,18 +203,17 @@ refuse_filtered(VqSimRun *run, guint reached, guint vm)
 {
     const VqSimFlavor *flavor = vq_sim_flavor_of(run, vm);
     const VqSimVm *v = g_ptr_array_index(run->trace->vms, vm);
-    const char *hosts = run->input->hosts == 1 ? "the host has" : "no host has";
+    const char *host = run->input->hosts == 1 ? "the host has fewer than" : "no host has";
     g_autofree char *text = NULL;
 
     if (reached == VQ_SIM_NO_VCPUS)
-        text = g_strdup_printf("%s%s %u vCPUs free, limit %u each", hosts,
-                               run->input->hosts == 1 ? " not" : "", flavor->vcpus, run->vcpus);
+        text = g_strdup_printf("%s %u of %u vCPUs free", host, flavor->vcpus, run->vcpus);
     else if (reached == VQ_SIM_NO_MEMORY)
-        text = g_strdup_printf("%s%s %" G_GUINT64_FORMAT " MiB free", hosts,
-                               run->input->hosts == 1 ? " not" : "", flavor->memory >> 20);
+        text = g_strdup_printf("%s %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " MiB free", host,
+                               flavor->memory >> 20, run->input->memory >> 20);
     else
-        text = g_strdup_printf("%s%s %u pool cores free", hosts,
-                               run->input->hosts == 1 ? " not" : "", required_cores(flavor));
+        text = g_strdup_printf("%s %u of %u pool cores free", host, required_cores(flavor),
+                               run->n_slots);
     refuse(run, (VqSimRefusal)reached, v, text);
 }
 

@@ -103,6 +103,20 @@ def a_written_trace_plays_the_same():
 
 
 @tap.test
+def every_machine_plays():
+    """Machines of all kinds; some have no pool."""
+    machines = sorted((HERE.parent / "machines").glob("*.xml"))
+    names = [m for m in machines if not m.name.startswith("bad-")]
+    assert len(names) > 5, names
+    for name in names:
+        result = simulate("--topology", name, "--duration", "30m", "--step", "1m", "--vms", "6")
+        tap.equal((result.returncode, result.stderr), (0, ""), name.name)
+        for policy in json.loads(result.stdout)["policies"]:
+            tap.equal(policy["arrived"], policy["admitted"] + sum(r["vms"] for r in
+                                                                  policy["refusals"]), name.name)
+
+
+@tap.test
 def plots_are_drawn():
     args = [*MACHINE, "--duration", "2h", "--vms", "3", "--policy", "ours,none"]
     for more, name in (([], "simulate"), (["--pool-share", "20..60/20"], "shares")):
