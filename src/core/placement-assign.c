@@ -1,110 +1,143 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The assignment problem, by shortest augmenting paths with potentials (Kuhn 1955, Munkres 1957 in
- * the form of Jonker and Volgenant 1987). Knows nothing of threads and cores.
+ * The transportation problem: kinds of like rows to classes of like columns at least cost, by
+ * successive shortest paths (Busacker and Gowen 1961; Bellman and Ford for the paths). Exact: after
+ * each step the flow is the cheapest one for what has been sent so far. Knows nothing of threads
+ * and cores.
+ *
+ * The same as an assignment of each row to a column of its own, but its cost depends on how many
+ * kinds there are, not on how many rows: O(kinds x classes^2) for each path, mostly one for each
+ * kind, and none where the cheapest class has room.
  */
 #include "core/placement-work.h"
+
+#include <string.h>
 
 #define INFINITE ((VqCost)1 << 125)
 
 typedef struct {
-    guint columns;
-    VqCostFunc cost;
-    gpointer user_data;
-    VqCost *u, *v;  /* potentials of rows and columns; column 0 is the root of a search */
-    VqCost *best;   /* reduced cost of the shortest path to each column */
-    guint *row_of;  /* column -> its row + 1, 0 = free */
-    guint *before;  /* column -> the column before it on that path */
-    gboolean *done; /* column's path is final */
-} Assignment;
+    const VqTransport *t;
+    guint *space; /* by class: columns still free */
+    VqCost *dist; /* by class: of the shortest path to it */
+    int *from,
+        *via; /* by class: the class before it on that path, and the kind that moves on; -1 */
+} Search;
 
-/* The nearest column not done; of several as near, a free one, since it ends the search. */
+static VqCost
+cost_of(const VqTransport *t, guint kind, guint class)
+{
+    return t->cost[(gsize)kind * t->classes + class];
+}
+
+static guint *
+flow_of(const VqTransport *t, guint kind, guint class)
+{
+    return &t->flow[(gsize)kind * t->classes + class];
+}
+
+/* The cheapest class of all, if it has room: then no path is shorter than going there. */
+static int
+direct(const Search *search, guint kind)
+{
+    const VqTransport *t = search->t;
+    int best = -1;
+
+    for (guint c = 0; c < t->classes; c++) {
+        VqCost cost = cost_of(t, kind, c);
+
+        if (best < 0 || cost < cost_of(t, kind, (guint)best) ||
+            (cost == cost_of(t, kind, (guint)best) && search->space[best] == 0))
+            best = (int)c;
+    }
+    return best >= 0 && search->space[best] > 0 ? best : -1;
+}
+
+/* Paths that go through class @a: one of those in it moves on to each other class. */
+static bool
+relax(Search *search, guint a)
+{
+    const VqTransport *t = search->t;
+    bool changed = false;
+
+    for (guint k = 0; k < t->kinds; k++) {
+        if (*flow_of(t, k, a) == 0)
+            continue;
+        for (guint b = 0; b < t->classes; b++) {
+            VqCost dist = search->dist[a] + cost_of(t, k, b) - cost_of(t, k, a);
+
+            if (b == a || dist >= search->dist[b])
+                continue;
+            search->dist[b] = dist;
+            search->from[b] = (int)a;
+            search->via[b] = (int)k;
+            changed = true;
+        }
+    }
+    return changed;
+}
+
+/* The class with room that @kind comes to at the least cost. */
 static guint
-nearest_column(const Assignment *a)
+find_path(Search *search, guint kind)
 {
-    guint nearest = 0;
+    const VqTransport *t = search->t;
+    bool changed = true;
+    int best = -1;
 
-    for (guint j = 1; j <= a->columns; j++) {
-        if (a->done[j])
-            continue;
-        if (!nearest || a->best[j] < a->best[nearest] ||
-            (a->best[j] == a->best[nearest] && !a->row_of[j] && a->row_of[nearest]))
-            nearest = j;
+    for (guint c = 0; c < t->classes; c++) {
+        search->dist[c] = cost_of(t, kind, c);
+        search->from[c] = search->via[c] = -1;
     }
-    return nearest;
+    while (changed) {
+        changed = false;
+        for (guint a = 0; a < t->classes; a++)
+            changed |= relax(search, a);
+    }
+    for (guint c = 0; c < t->classes; c++) {
+        if (search->space[c] > 0 && (best < 0 || search->dist[c] < search->dist[best]))
+            best = (int)c;
+    }
+    return (guint)best;
 }
 
-static void
-relax(Assignment *a, guint from)
+/* As much of @amount as the path to @end lets through. */
+static guint
+push(Search *search, guint kind, guint end, guint amount)
 {
-    guint row = a->row_of[from];
+    const VqTransport *t = search->t;
+    guint class = end;
 
-    for (guint j = 1; j <= a->columns; j++) {
-        if (a->done[j])
-            continue;
-
-        VqCost reduced = a->cost(row - 1, j - 1, a->user_data) - a->u[row] - a->v[j];
-
-        if (reduced < a->best[j]) {
-            a->best[j] = reduced;
-            a->before[j] = from;
-        }
+    amount = MIN(amount, search->space[end]);
+    for (; search->from[class] >= 0; class = (guint)search->from[class])
+        amount = MIN(amount, *flow_of(t, (guint)search->via[class], (guint)search->from[class]));
+    search->space[end] -= amount;
+    for (class = end; search->from[class] >= 0; class = (guint)search->from[class]) {
+        *flow_of(t, (guint)search->via[class], (guint)search->from[class]) -= amount;
+        *flow_of(t, (guint)search->via[class], class) += amount;
     }
-}
-
-static void
-shift_potentials(Assignment *a, VqCost delta)
-{
-    for (guint j = 0; j <= a->columns; j++) {
-        if (a->done[j]) {
-            a->u[a->row_of[j]] += delta;
-            a->v[j] -= delta;
-        } else {
-            a->best[j] -= delta;
-        }
-    }
-}
-
-/* Brings @row in, moving rows assigned before where that is cheaper. */
-static void
-augment(Assignment *a, guint row)
-{
-    guint column = 0;
-
-    a->row_of[0] = row;
-    for (guint j = 0; j <= a->columns; j++) {
-        a->best[j] = INFINITE;
-        a->done[j] = FALSE;
-    }
-    do {
-        a->done[column] = TRUE;
-        relax(a, column);
-
-        guint next = nearest_column(a);
-
-        shift_potentials(a, a->best[next]);
-        column = next;
-    } while (a->row_of[column]);
-    for (; column; column = a->before[column])
-        a->row_of[column] = a->row_of[a->before[column]];
+    *flow_of(t, kind, class) += amount;
+    return amount;
 }
 
 void
-vq_assign(guint rows, guint columns, VqCostFunc cost, gpointer user_data, int *result)
+vq_transport(const VqTransport *t)
 {
-    g_autofree VqCost *u = g_new0(VqCost, rows + 1);
-    g_autofree VqCost *v = g_new0(VqCost, columns + 1);
-    g_autofree VqCost *best = g_new(VqCost, columns + 1);
-    g_autofree guint *row_of = g_new0(guint, columns + 1);
-    g_autofree guint *before = g_new0(guint, columns + 1);
-    g_autofree gboolean *done = g_new(gboolean, columns + 1);
-    Assignment a = {columns, cost, user_data, u, v, best, row_of, before, done};
+    g_autofree guint *space = g_memdup2(t->capacity, t->classes * sizeof(guint));
+    g_autofree VqCost *dist = g_new(VqCost, MAX(t->classes, 1));
+    g_autofree int *from = g_new(int, MAX(t->classes, 1));
+    g_autofree int *via = g_new(int, MAX(t->classes, 1));
+    Search search = {t, space, dist, from, via};
 
-    g_return_if_fail(rows <= columns);
-    for (guint i = 1; i <= rows; i++)
-        augment(&a, i);
-    for (guint j = 1; j <= columns; j++) {
-        if (row_of[j])
-            result[row_of[j] - 1] = (int)j - 1;
+    memset(t->flow, 0, sizeof(guint) * t->kinds * t->classes);
+    for (guint k = 0; k < t->kinds; k++) {
+        for (guint left = t->supply[k]; left > 0;) {
+            int class = direct(&search, k);
+
+            if (class >= 0)
+                from[class] = -1;
+            else
+                class = (int)find_path(&search, k);
+            left -= push(&search, k, (guint) class, left);
+        }
     }
 }

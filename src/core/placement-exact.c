@@ -9,10 +9,10 @@
 
 #include <string.h>
 
-#define THREADS_MAX 16   /* newcomers: with more of them the budget would be wasted */
-#define STEPS_SMALL 6000 /* places tried, where few threads are placed in all ... */
-#define STEPS_LARGE 1500 /* ... and where many are, so that a step stays below a millisecond */
-#define SMALL       64   /* threads in all */
+#define THREADS_MAX 16    /* newcomers: with more of them the budget would be wasted */
+#define STEPS_SMALL 60000 /* places tried, where few threads are placed in all ... */
+#define STEPS_LARGE 4000  /* ... and where many are, so that a step stays below a millisecond */
+#define SMALL       64    /* threads in all */
 
 typedef struct {
     VqShare *share;
@@ -109,8 +109,9 @@ descend(Search *search, guint depth, const VqObjective *sum)
         Branch branch = {.slot = g_array_index(search->slots, guint, i), .sum = *sum};
         VqDelta delta;
 
-        if (is_repeated(search, i))
+        if (search->steps == 0 || is_repeated(search, i))
             continue;
+        search->steps--;
         delta = vq_delta_move(work, job, -1, (int)branch.slot);
         add_up(&branch.sum, &delta.sum);
         g_array_append_val(branches, branch);
@@ -123,7 +124,6 @@ descend(Search *search, guint depth, const VqObjective *sum)
         add_up(&bound, &search->rest[depth + 1]);
         if (search->found && vq_objective_compare(&bound, &search->least) >= 0)
             continue;
-        search->steps--;
         search->place[depth] = (int)branch->slot;
         put(search, depth, (int)branch->slot, 1);
         descend(search, depth + 1, &branch->sum);

@@ -221,12 +221,17 @@ void vq_slot_put(VqWork *work, const VqJob *job, int slot, int sign);
 /* A thread pinned by hand loads the cores it may run on evenly. */
 void vq_slot_put_held(VqWork *work, VqJob *job);
 
-/*
- * Minimum-cost assignment of @rows to different @columns (rows <= columns) by shortest augmenting
- * paths, O(rows^2 columns). @result: the column of each row.
- */
-typedef VqCost (*VqCostFunc)(guint row, guint column, gpointer user_data);
-void vq_assign(guint rows, guint columns, VqCostFunc cost, gpointer user_data, int *result);
+/* placement-assign.c: how many of each kind go to each class, at least cost; as many columns as
+ * rows at least. Matrices are row-major, kinds x classes. */
+typedef struct {
+    guint kinds, classes;
+    const guint *supply;   /* rows of each kind */
+    const guint *capacity; /* columns of each class */
+    const VqCost *cost;    /* of a row in a column */
+    guint *flow;           /* result */
+} VqTransport;
+
+void vq_transport(const VqTransport *transport);
 
 /* placement-text.c; free with g_free() */
 char *vq_text_device(const char *disk); /* "disk 'vda'", "controller 'scsi0'" */

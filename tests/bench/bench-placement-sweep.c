@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Cost of placement at one size, as a JSON object: CPU time from nothing and of four kinds of
- * second call, each in several runs, and the heap that one call needs at its peak. A process for
- * each size, so that sizes do not share a heap. Partner: tools/lib/bench_placement.py, which sweeps
- * and plots.
+ * later call (vq_placement_step()), each in several runs, and the heap that one call needs at its
+ * peak. A process for each size, so that sizes do not share a heap. Partner:
+ * tools/lib/bench_placement.py, which sweeps and plots.
  *
  * usage: bench-placement-sweep CORES PUS-PER-CORE THREADS DEDICATED FILL RUNS
  * DEDICATED: per cent of the pool's cores that dedicated threads take; FILL: load of the shared
@@ -120,15 +120,16 @@ make_case(const Size *size, GRand *random)
     return test;
 }
 
+/* @last: the plan in force, of which only what changes is asked; NULL: from nothing. */
 static VqPlan *
-timed(TestCase *test, Series *series)
+timed(TestCase *test, Series *series, const VqPlan *last)
 {
     size_t before = heap;
     double start = cpu_ms(), took;
     VqPlan *plan;
 
     heap_peak = heap;
-    plan = vq_placement_compute(&test->input);
+    plan = last ? vq_placement_step(&test->input, last) : vq_placement_compute(&test->input);
     took = cpu_ms() - start;
     g_array_append_val(series->ms, took);
     series->moves = MAX(series->moves, plan->moves->len);
@@ -170,20 +171,21 @@ one_run(const Size *size, guint run, Series *series)
 {
     g_autoptr(GRand) random = g_rand_new_with_seed(run + 1);
     g_autoptr(TestCase) test = make_case(size, random);
-    g_autoptr(VqPlan) scratch = timed(test, &series[0]);
+    g_autoptr(VqPlan) scratch = timed(test, &series[0], NULL);
 
     test_case_follow(test, scratch);
 
-    g_autoptr(VqPlan) again = timed(test, &series[1]);
+    g_autoptr(VqPlan) again = timed(test, &series[1], scratch);
 
     shift_load(test, random);
 
-    g_autoptr(VqPlan) shifted = timed(test, &series[2]);
+    g_autoptr(VqPlan) shift = timed(test, &series[2], scratch);
+    g_autoptr(VqPlan) shifted = vq_placement_compute(&test->input);
 
     test_case_follow(test, shifted);
     exchange_vm(test, 100000, random);
 
-    g_autoptr(VqPlan) exchanged = timed(test, &series[3]);
+    g_autoptr(VqPlan) exchanged = timed(test, &series[3], shifted);
 }
 
 static int
