@@ -363,8 +363,7 @@ vq_reconcile_save(VqReconcile *self, bool durable)
 
     if (!durable && g_strcmp0(text, self->saved) == 0)
         return;
-    if (!vq_records_save(self->manager->records, self->state_path, self->boot_id, durable,
-                         &error)) {
+    if (!vq_records_save(text, self->state_path, durable, &error)) {
         g_warning("%s", error->message);
         return;
     }

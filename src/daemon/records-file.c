@@ -19,51 +19,96 @@
 
 #define STATE_MAX (16 * 1024 * 1024)
 
-static GVariant *
-format_record(const VqRecord *record)
+/* As g_variant_print() would write the string; nearly all are names and numbers. */
+static void
+add_text(GString *out, const char *before, const char *text)
 {
-    GVariantBuilder pins, polls;
+    g_autofree char *quoted = NULL;
+    bool plain = true;
 
-    g_variant_builder_init(&pins, G_VARIANT_TYPE("a" PIN_TYPE));
-    for (guint i = 0; i < record->pins->len; i++) {
-        const VqPinRecord *p = g_ptr_array_index(record->pins, i);
+    for (const char *c = text; *c && plain; c++)
+        plain = g_ascii_isprint(*c) && *c != '\'' && *c != '\\';
+    if (!plain) {
+        g_autoptr(GVariant) value = g_variant_ref_sink(g_variant_new_string(text));
 
-        g_variant_builder_add(&pins, PIN_TYPE, p->target, p->number, p->original, p->pinned,
-                              p->pending, p->promised);
+        quoted = g_variant_print(value, FALSE);
     }
-    g_variant_builder_init(&polls, G_VARIANT_TYPE("a" POLL_TYPE));
-    for (guint i = 0; i < record->polls->len; i++) {
-        const VqPollRecord *p = g_ptr_array_index(record->polls, i);
-
-        g_variant_builder_add(&polls, POLL_TYPE, p->iothread, p->original.max_ns, p->original.grow,
-                              p->original.shrink, p->set.max_ns, p->set.grow, p->set.shrink);
-    }
-    return g_variant_new("(ssia" PIN_TYPE "a" POLL_TYPE ")", record->uuid, record->name, record->id,
-                         &pins, &polls);
+    g_string_append(out, before);
+    if (plain)
+        g_string_append_c(out, '\'');
+    g_string_append(out, plain ? text : quoted);
+    if (plain)
+        g_string_append_c(out, '\'');
 }
 
+static void
+add_pin(GString *out, const VqPinRecord *p)
+{
+    g_string_append_printf(out, "(%u, %u", p->target, p->number);
+    add_text(out, ", ", p->original);
+    add_text(out, ", ", p->pinned);
+    add_text(out, ", ", p->pending);
+    add_text(out, ", ", p->promised);
+    g_string_append_c(out, ')');
+}
+
+static void
+add_poll(GString *out, const VqPollRecord *p)
+{
+    g_string_append_printf(out,
+                           "(%u, %" G_GUINT64_FORMAT ", %u, %u, %" G_GUINT64_FORMAT ", %u, %u)",
+                           p->iothread, p->original.max_ns, p->original.grow, p->original.shrink,
+                           p->set.max_ns, p->set.grow, p->set.shrink);
+}
+
+static void
+add_record(GString *out, const VqRecord *record)
+{
+    add_text(out, "(", record->uuid);
+    add_text(out, ", ", record->name);
+    g_string_append_printf(out, ", %d, [", record->id);
+    for (guint i = 0; i < record->pins->len; i++) {
+        g_string_append(out, i ? ", " : "");
+        add_pin(out, g_ptr_array_index(record->pins, i));
+    }
+    g_string_append(out, "], [");
+    for (guint i = 0; i < record->polls->len; i++) {
+        g_string_append(out, i ? ", " : "");
+        add_poll(out, g_ptr_array_index(record->polls, i));
+    }
+    g_string_append(out, "])");
+}
+
+/* Each round writes it to see whether it has changed: by way of GVariants that took longer than all
+ * else of a round with many domains. */
 char *
 vq_records_format(const VqRecords *all, const char *boot_id)
 {
-    GVariantBuilder off, records;
+    GString *out = g_string_sized_new(4096);
     GHashTableIter iter;
     gpointer key, value;
     g_autofree char *drained = vq_cpuset_format(all->drained);
+    const char *comma = "(";
 
-    g_variant_builder_init(&off, G_VARIANT_TYPE("a(ss)"));
+    g_string_append_printf(out, "(%u", FORMAT_VERSION);
+    add_text(out, ", ", boot_id);
+    add_text(out, ", ", drained);
+    g_string_append(out, ", [");
     g_hash_table_iter_init(&iter, all->off);
-    while (g_hash_table_iter_next(&iter, &key, &value))
-        g_variant_builder_add(&off, "(ss)", key, value);
-    g_variant_builder_init(&records, G_VARIANT_TYPE("a(ssia" PIN_TYPE "a" POLL_TYPE ")"));
+    while (g_hash_table_iter_next(&iter, &key, &value)) {
+        add_text(out, comma, key);
+        add_text(out, ", ", value);
+        g_string_append_c(out, ')');
+        comma = ", (";
+    }
+    g_string_append(out, "], [");
     g_hash_table_iter_init(&iter, all->records);
-    while (g_hash_table_iter_next(&iter, &key, &value))
-        g_variant_builder_add_value(&records, format_record(value));
-
-    g_autoptr(GVariant) whole = g_variant_ref_sink(
-        g_variant_new(STATE_TYPE, FORMAT_VERSION, boot_id, drained, &off, &records));
-    g_autofree char *text = g_variant_print(whole, TRUE);
-
-    return g_strconcat(text, "\n", NULL);
+    for (unsigned n = 0; g_hash_table_iter_next(&iter, &key, &value); n++) {
+        g_string_append(out, n ? ",\n" : "\n");
+        add_record(out, value);
+    }
+    g_string_append(out, "])\n");
+    return g_string_free(out, FALSE);
 }
 
 static void
@@ -188,10 +233,8 @@ vq_records_load(const char *path, const char *boot_id, GError **error)
 }
 
 bool
-vq_records_save(const VqRecords *all, const char *path, const char *boot_id, bool durable,
-                GError **error)
+vq_records_save(const char *text, const char *path, bool durable, GError **error)
 {
-    g_autofree char *text = vq_records_format(all, boot_id);
     g_autofree char *temporary = NULL;
 
     if (durable)

@@ -70,10 +70,9 @@ char *vq_records_format(const VqRecords *all, const char *boot_id);
 VqRecords *vq_records_load(const char *path, const char *boot_id, GError **error);
 
 /*
- * Replaces the file in one step. Records need not outlive a power cut (no domain does), an
- * administrator's word does: @durable waits for the disk.
+ * Replaces the file in one step by @text, of vq_records_format(). Records need not outlive a power
+ * cut (no domain does), an administrator's word does: @durable waits for the disk.
  */
-bool vq_records_save(const VqRecords *all, const char *path, const char *boot_id, bool durable,
-                     GError **error);
+bool vq_records_save(const char *text, const char *path, bool durable, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VqRecords, vq_records_free)

@@ -432,6 +432,39 @@ test_records_damaged(void)
     }
 }
 
+/* Names are libvirt's: almost anything. */
+static void
+test_records_names(void)
+{
+    static const char *const names[] = {
+        "plain", "it's", "back\\slash", "tab\tand\nline", "zwölf", "\"both' kinds\"", ""};
+    g_autoptr(VqRecords) records = vq_records_new();
+
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *uuid = g_strdup_printf("u-%u", i);
+        VqRecord *record = vq_records_get(records, uuid, names[i], (int)i - 1);
+
+        vq_record_add_poll(record, 3, (VqPollValues){.max_ns = G_MAXUINT64, .grow = G_MAXUINT});
+        vq_pin_record_add_pending(vq_record_add_pin(record, VQ_TARGET_VCPU, 7, "0-3"), "1");
+        g_hash_table_insert(records->off, g_strdup(uuid), g_strdup(names[i]));
+    }
+
+    g_autofree char *text = vq_records_format(records, "boot");
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VqRecords) again = vq_records_parse(text, "boot", &error);
+
+    g_assert_no_error(error);
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *uuid = g_strdup_printf("u-%u", i);
+        const VqRecord *record = vq_records_find(again, uuid, (int)i - 1);
+
+        g_assert_cmpstr(record->name, ==, names[i]);
+        g_assert_cmpstr(g_hash_table_lookup(again->off, uuid), ==, names[i]);
+        g_assert_cmpuint(vq_record_poll(record, 3)->original.max_ns, ==, G_MAXUINT64);
+        g_assert_cmpstr(vq_record_pin(record, VQ_TARGET_VCPU, 7)->pending, ==, "1");
+    }
+}
+
 static void
 test_another_boot(void)
 {
@@ -468,6 +501,7 @@ main(int argc, char **argv)
     g_test_add_func("/manager/hotplug", test_hotplug);
     g_test_add_func("/manager/pool-change", test_pool_change);
     g_test_add_func("/manager/records-damaged", test_records_damaged);
+    g_test_add_func("/manager/records-names", test_records_names);
     g_test_add_func("/manager/another-boot", test_another_boot);
     return g_test_run();
 }
