@@ -402,6 +402,18 @@ vq_manager_compute(const VqManager *manager)
     return vq_manager_place(manager, threads);
 }
 
+VqPlan *
+vq_manager_preview(VqManager *manager)
+{
+    VqStep step = manager->step;
+    VqPlan *plan;
+
+    manager->step = VQ_STEP_EVENT;
+    plan = vq_manager_compute(manager);
+    manager->step = step;
+    return plan;
+}
+
 /* The threads that are on CPUs of somebody's choice are taken over, and given back there. */
 static void
 take_hand_pins(VqManager *manager, const VqGuest *guest)

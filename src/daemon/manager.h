@@ -90,6 +90,8 @@ void vq_manager_follow(VqManager *manager, VqPlan *plan);
 
 /* The plan for what is known now; nothing is changed by it. */
 VqPlan *vq_manager_compute(const VqManager *manager);
+/* The same as if threads had come or gone: what a request to rebalance would do. */
+VqPlan *vq_manager_preview(VqManager *manager);
 
 /*
  * Admission of a domain that is about to start. @device_nodes: source path -> GArray of unsigned,

@@ -191,11 +191,12 @@ rebalance(const VqMethods *m, GVariant *args, GDBusMethodInvocation *invocation)
 
     g_variant_get(args, "(b)", &dry_run);
     if (!dry_run) {
+        vq_rebalance_event(m->manager->rebalance);
         answer_after_round(m, invocation, true);
         return;
     }
 
-    g_autoptr(VqPlan) plan = vq_manager_compute(m->manager);
+    g_autoptr(VqPlan) plan = vq_manager_preview(m->manager);
 
     answer_dictionary(invocation, vq_plan_to_variant(plan), NULL);
 }

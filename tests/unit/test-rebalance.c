@@ -232,6 +232,64 @@ test_loss(void)
     g_assert_cmpfloat(worst, <=, 0.02);
 }
 
+/* Threads that come at random times, with random loads: the world checks each move and step. */
+static void
+test_random(void)
+{
+    for (guint32 seed = 1; seed <= 30; seed++) {
+        g_autoptr(GRand) random = g_rand_new_with_seed(seed);
+        guint cores = (guint)g_rand_int_range(random, 2, 9);
+        VqWorkSource source = sources[g_rand_int_range(random, 0, 2)];
+        double scale = source == VQ_WORK_COUNTERS ? 0.01 : 1;
+        g_autoptr(World) world = world_new(cores, source);
+        g_autofree Trace *traces = g_new0(Trace, 4 * cores);
+
+        for (guint i = 0; i < 4 * cores; i++) {
+            draw(random, traces + i, scale * g_rand_double_range(random, 1, 300));
+            world_add(world, play, traces + i, (int)(i % (cores + 1)) - 1);
+            world_run(world, scale * g_rand_double_range(random, 0, 60));
+        }
+        world_run(world, scale * 1800);
+        g_assert_cmpuint(world->steps, >, 0);
+        g_assert_cmpuint(world->most_moves, <=, world->params.step_moves);
+    }
+}
+
+/* With step_moves 0 nothing is moved for load, whatever it is. */
+static void
+test_never(void)
+{
+    g_autoptr(World) world = world_new(4, VQ_WORK_CPU_TIME);
+
+    world->params.step_moves = 0;
+    vq_rebalance_configure(world->rebalance, &world->params, &vq_placement_defaults);
+    for (int i = 0; i < 6; i++)
+        world_add(world, wave_steady, WAVE_PERCENT(50), i % 2);
+    world_run(world, 600);
+    g_assert_cmpuint(world->moves->len, ==, 0);
+    g_assert_cmpuint(world->steps, ==, 0);
+}
+
+/* A restart of the daemon: nothing is known of any load, so all stay; then it goes on. */
+static void
+test_restart(void)
+{
+    g_autoptr(World) world = world_new(4, VQ_WORK_CPU_TIME);
+
+    for (int i = 0; i < 6; i++)
+        world_add(world, wave_steady, WAVE_PERCENT(15 + 10 * (i % 3)), 0);
+    world_run(world, 60);
+
+    guint before = world->moves->len;
+
+    g_assert_cmpuint(before, >, 0);
+    vq_rebalance_free(world->rebalance);
+    world->rebalance = vq_rebalance_new(&world->params, &vq_placement_defaults);
+    vq_rebalance_event(world->rebalance);
+    world_run(world, 1200);
+    g_assert_cmpuint(world->moves->len, ==, before);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -242,5 +300,8 @@ main(int argc, char **argv)
     g_test_add_func("/rebalance/overcommitted", test_overcommitted);
     g_test_add_func("/rebalance/oscillation", test_oscillation);
     g_test_add_func("/rebalance/loss", test_loss);
+    g_test_add_func("/rebalance/random", test_random);
+    g_test_add_func("/rebalance/never", test_never);
+    g_test_add_func("/rebalance/restart", test_restart);
     return g_test_run();
 }
