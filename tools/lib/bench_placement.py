@@ -56,16 +56,12 @@ def row(result):
     return cells
 
 
-def slope(results):
-    """Exponent of the heap in the number of cores and threads: 1 is linear. The largest sizes only:
-    below them constants count."""
-    big = [r for r in results if r["dedicated"] == 0 and r["pus"] == 2 * r["cores"]
-           and r["threads"] == 8 * r["cores"]]
-    if len(big) < 2:
-        return None
-    a, b = big[-2], big[-1]
-    ratio = b["scratch"]["heap_bytes"] / a["scratch"]["heap_bytes"]
-    return ratio / (b["threads"] / a["threads"])
+def growth(results, dedicated, per_core):
+    """By how much the heap grows from the largest size but one to the largest, which has twice the
+    cores and threads; None if they were not measured."""
+    big = [r["scratch"]["heap_bytes"] for r in results if r["dedicated"] == dedicated
+           and r["pus"] == 2 * r["cores"] and r["threads"] == per_core * r["cores"]]
+    return big[-1] / big[-2] if len(big) > 1 else None
 
 
 def plot(options, results):
@@ -119,9 +115,10 @@ def run(options):
     print(benchlib.table(["cores", "threads", "dedicated", *(f"{TITLES[s]}, ms" for s in STEPS),
                           "heap KiB", "RSS MiB"], map(row, results)))
     print("times: least, median, most of CPU time")
-    growth = slope(results)
-    if growth:
-        print(f"twice the threads and cores take {2 * growth:.2f} times the heap")
+    for dedicated, per_core in ((0, 8), (100, 1)):
+        factor = growth(results, dedicated, per_core)
+        if factor:
+            print(f"twice the threads and cores, {dedicated}% dedicated: {factor:.2f} times the heap")
     path = benchlib.write_json(options, "placement", {"results": results})
     for written in [path, *plot(options, results)]:
         print(written)
