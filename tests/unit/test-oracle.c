@@ -6,8 +6,10 @@
  *
  *   overload            the shared load there is
  *   device, memory      the field's minimum
+ *   slow                the speed of a fast core for each dedicated thread
  *   package, scatter    the pairs of threads of one VM
  *   cores, uneven       the field's minimum
+ *   moves               the threads
  *
  * The minimum is found by a search, and the search is held against GLPK.
  *
@@ -57,25 +59,39 @@ is_chosen(guint index, bool *print)
     return !one || g_str_equal(one, "all") || (guint)atoi(one) == index;
 }
 
-/* Per cent; of what, tells the head of the file. */
+/* What a gap in @field is a part of; the head of the file tells. */
+static double
+scale_of(const OracleCase *problem, OracleField field, double best)
+{
+    double load = 0;
+    guint pairs = 0, dedicated = 0;
+
+    for (guint i = 0; i < problem->n_threads; i++) {
+        load += problem->threads[i].dedicated ? 0 : problem->threads[i].load;
+        dedicated += problem->threads[i].dedicated;
+        for (guint k = 0; k < i; k++)
+            pairs += problem->threads[i].domain == problem->threads[k].domain;
+    }
+    switch ((int)field) {
+    case ORACLE_OVERLOAD:
+        return load;
+    case ORACLE_SLOW:
+        return 1024.0 * dedicated;
+    case ORACLE_PACKAGE:
+    case ORACLE_SCATTER:
+        return pairs;
+    case ORACLE_MOVES:
+        return problem->n_threads;
+    default:
+        return best;
+    }
+}
+
+/* Per cent. */
 static double
 gap_of(const OracleCase *problem, OracleField field, double found, double best)
 {
-    double scale = best;
-    guint pairs = 0;
-
-    if (field == ORACLE_OVERLOAD) {
-        scale = 0;
-        for (guint i = 0; i < problem->n_threads; i++)
-            scale += problem->threads[i].dedicated ? 0 : problem->threads[i].load;
-    } else if (field == ORACLE_PACKAGE || field == ORACLE_SCATTER) {
-        for (guint i = 0; i < problem->n_threads; i++) {
-            for (guint k = 0; k < i; k++)
-                pairs += problem->threads[i].domain == problem->threads[k].domain;
-        }
-        scale = pairs;
-    }
-    return 100 * (found - best) / MAX(scale, EPSILON);
+    return 100 * (found - best) / MAX(scale_of(problem, field, best), EPSILON);
 }
 
 static void
@@ -292,7 +308,7 @@ test_dedicated(void)
 
     for (int f = 0; f < ORACLE_PACKAGE; f++)
         g_assert_cmpuint(gaps.lost[f], ==, 0);
-    within(&gaps, 2, 90);
+    within(&gaps, 4, 90);
 }
 
 /* Both at once: dedicated threads take their cores first, which may cost shared ones more than it
@@ -302,7 +318,7 @@ test_mixed(void)
 {
     Gaps gaps = play_fresh("mixed", ORACLE_MIXED, false, false);
 
-    within(&gaps, 2, 80);
+    within(&gaps, 3, 80);
 }
 
 /* Devices whose threads do not get cores of their own all share one or two of them. */
