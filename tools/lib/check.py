@@ -7,6 +7,7 @@
     tsan        thread sanitizer: the tests of what has threads
     libfuzzer   each fuzz target some seconds with clang's libFuzzer
     quickstart  tools/quickstart as a test
+    qemu        the series of src/qemu applies and builds; tests/qemu with that QEMU
     debian13    build and quickstart again, in a chroot of Debian 13
 
 Results are read from TAP, one count a test case; a program that dies counts as one failure more.
@@ -259,6 +260,25 @@ class Check:
         else:
             self.fail("quickstart", f"exit status {status}", output)
 
+    def stage_qemu(self):
+        status, output = self.run(["tools/build-qemu", "--print-dir"], 2400, log="qemu.build")
+        if status == 3:
+            self.skip("qemu", "the patched QEMU", output.strip().splitlines()[-1])
+            return
+        if status != 0:
+            self.fail("qemu", f"the build failed, exit status {status}", output)
+            return
+        self.add("qemu", passed=1)
+        directory = os.path.join(self.source, "tests", "qemu")
+        env = {"VQ_QEMU": output.strip().splitlines()[-1]}
+        for file in sorted(os.listdir(directory)):
+            name = re.fullmatch(r"test-(.*)\.py", file)
+            if not name:
+                continue
+            status, output = self.run([os.path.join(directory, file)], 300, env)
+            self.count("qemu", {"name": f"virtqueued:tests / {name[1]}", "stdout": output,
+                                "result": "OK" if status == 0 else "ERROR", "returncode": status})
+
     def stage_debian13(self):
         root = "/var/cache/virtqueued/debian13"
         result = os.path.join(root, "src", "build-check", "result.json")
@@ -297,7 +317,7 @@ class Check:
         return 0 if passed and not failed else 1
 
 
-STAGES = ["build", "quickstart", "asan", "tsan", "libfuzzer", "debian13"]
+STAGES = ["build", "quickstart", "qemu", "asan", "tsan", "libfuzzer", "debian13"]
 
 
 def main():
