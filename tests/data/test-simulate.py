@@ -82,6 +82,7 @@ def wrong_options_are_refused_by_name():
                        (["--pool-share", "50..5"], "--pool-share: '50..5'"),
                        (["--pool-share", "5..95"], "--pool-share: '5..95'"),
                        (["--pool-share", "5..10/0"], "--pool-share: '5..10/0'"),
+                       (["--pool-share", "50", "--pool", "3"], "--pool: '3'"),
                        (["--degraded-max", "101"], "--degraded-max: 101"),
                        (["--trace", "nosuch.sim"], "nosuch.sim"),
                        (["--flavors", "small/day.sim"], "has no events"),
@@ -136,6 +137,13 @@ def plots_are_drawn():
             for word in ["none", "ours"] if name == "simulate" else ["degraded", "pool idle"]:
                 tap.contains(text, word, "picture")
             tap.equal((made / (name + ".png")).read_bytes()[:4], b"\x89PNG", "picture")
+
+
+@tap.test
+def one_share_is_a_pool():
+    result = simulate(*MACHINE, "--duration", "1h", "--pool-share", "50")
+    report = json.loads(result.stdout)
+    tap.equal((report["pool"], len(report["policies"])), ("2-3", 5), "pool and policies")
 
 
 @tap.test

@@ -166,7 +166,9 @@ static bool
 read_policies(VqSimulation *s, const VqSimulateOptions *o, GError **error)
 {
     /* of a fleet, one question is asked: how many I/O cores */
-    const char *text = o->policies ? o->policies : o->hosts > 1 || o->pool_share ? "ours" : "all";
+    const char *text = o->policies                                        ? o->policies
+                       : o->hosts > 1 || s->shares.last > s->shares.first ? "ours"
+                                                                          : "all";
     g_auto(GStrv) names = g_strsplit(text, ",", 2 * VQ_SIM_POLICIES);
 
     for (guint i = 0; names[i]; i++) {
@@ -221,11 +223,18 @@ static bool
 choose_pool(VqSimulation *s, const char *cpus, GError **error)
 {
     g_autoptr(VqCpuset) set = cpus ? vq_cpuset_parse(cpus, error) : NULL;
-    VqPoolRequest request = {.cpus = set, .share = VQ_POOL_SHARE_DEFAULT};
+    VqPoolRequest request = {.cpus = set,
+                             .share = s->shares.step ? s->shares.first : VQ_POOL_SHARE_DEFAULT};
 
     if (cpus && !set) {
         g_prefix_error(error, "--pool: ");
         return false;
+    }
+    if (cpus && s->shares.step)
+        return bad_option(error, "--pool", cpus, "possible together with --pool-share");
+    if (s->shares.step) { /* isolated CPUs would be the pool whatever the share */
+        vq_cpuset_free(s->topology->isolated);
+        s->topology->isolated = vq_cpuset_new();
     }
     s->pool = vq_pool_choose(s->topology, &request, error);
     return s->pool;

@@ -99,7 +99,7 @@ vq_simulate_print_head(const VqSimulation *s)
     g_autofree char *pool = vq_cpuset_format(s->pool->cpus);
 
     printf(" Machine: %s%s\n", s->topology->origin, s->input.hosts > 1 ? ", each host" : "");
-    if (s->shares.step == 0)
+    if (s->shares.last == s->shares.first)
         printf(" Pool: %s (%s)\n", pool, s->pool->reason);
     printf(" %u host%s, %g hours in steps of %g s, seed %" G_GUINT64_FORMAT, s->input.hosts,
            s->input.hosts > 1 ? "s" : "", (double)s->input.end / 3600000,

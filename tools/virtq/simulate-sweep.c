@@ -230,9 +230,6 @@ vq_simulate_sweep(const VqTool *tool, VqSimulation *s, const VqSimulateOptions *
 {
     g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)row_free);
 
-    /* this host's isolated CPUs would be the pool whatever the share */
-    vq_cpuset_free(s->topology->isolated);
-    s->topology->isolated = vq_cpuset_new();
     for (unsigned share = s->shares.first; share <= s->shares.last; share += s->shares.step) {
         Row *row = run_share(s, o, share, error);
 

@@ -58,7 +58,7 @@ simulate(const VqTool *tool, const VqSimulateOptions *options, GError **error)
         return write_trace(options->write_trace, s->trace, error);
     if (options->timing)
         s->input.clock = clock_ns;
-    if (options->pool_share)
+    if (s->shares.last > s->shares.first)
         return vq_simulate_sweep(tool, s, options, error);
     if (!run_policies(s, error))
         return false;
@@ -106,7 +106,7 @@ vq_cmd_simulate(VqTool *tool, const VqCommand *command, int argc, char **argv, G
         {"schedule", 0, 0, G_OPTION_ARG_STRING, &o.schedule,
          "VMs to hosts: spread or pack (spread)", "HOW"},
         {"pool-share", 'R', 0, G_OPTION_ARG_STRING, &o.pool_share,
-         "try these shares of cores for I/O, per cent", "FROM..TO[/STEP]"},
+         "share of cores for I/O, per cent, or several to try", "N|FROM..TO[/STEP]"},
         {"refused-max", 0, 0, G_OPTION_ARG_DOUBLE, &o.refused_max,
          "target: VMs refused, per cent (0.1)", "X"},
         {"over-max", 0, 0, G_OPTION_ARG_DOUBLE, &o.over_max,
