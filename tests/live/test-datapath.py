@@ -12,6 +12,10 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "tools",
+                                "lib"))
+import bench_datapath  # noqa: E402
+import datapath_cases  # noqa: E402
 import tap  # noqa: E402
 
 BUILDDIR = os.environ.get("VQ_BUILDDIR") or os.path.join(os.getcwd(), "build")
@@ -173,6 +177,34 @@ def an_end_of_qemu_is_reported(disk):
     text = disk.guest("--qmp-every", "100", "--qmp", '{"execute":"quit"}', "--patience", "0.2",
                       "--json", status=1)
     tap.equal(json.loads(text)["faults"]["qemu_died"], 1)
+
+
+@tap.test
+def servers_are_read(_disk):
+    server = datapath_cases.parse_server(
+        'a=/q,device={"x-a":true,"b":[1,2]},aio=io_uring,iothread={"poll-max-ns":0}')
+    tap.equal((server.name, server.program, server.aio), ("a", "/q", "io_uring"))
+    tap.equal((server.device, server.iothread), ({"x-a": True, "b": [1, 2]}, {"poll-max-ns": 0}))
+    for text in ("a", "=q", "a=q,x=1", "a=q,device=[1]", "a=q,device={"):
+        tap.fails(ValueError, datapath_cases.parse_server, text)
+
+
+@tap.test
+def ratios_are_of_pairs(_disk):
+    """Undisturbed slices count where there are enough of them; fio's best is the fastest."""
+    case = datapath_cases.Case("c", "filled")
+    runs = {
+        "stock": [{"iops": 9, "cpu_ns_per_io": 900, "clean_share": 0.5, "clean_iops": 1e6},
+                  {"iops": 9, "cpu_ns_per_io": 3000, "clean_share": 0.01, "clean_iops": 1e6}],
+        "new": [{"iops": 9, "cpu_ns_per_io": 500}, {"iops": 9, "cpu_ns_per_io": 1000}],
+        "fio a": [{"iops": 10, "cpu_ns_per_io": 250}, {"iops": 10, "cpu_ns_per_io": 500}],
+        "fio b": [{"iops": 5, "cpu_ns_per_io": 1}, {"iops": 5, "cpu_ns_per_io": 1}],
+    }
+    lines = {line["server"]: line for line in bench_datapath.evaluate(case, runs, "stock")}
+    tap.equal(lines["stock"]["cost_ns"], {"min": 1000, "median": 2000, "max": 3000})
+    tap.equal(lines["new"]["to_stock"], {"min": 2, "median": 2.5, "max": 3})
+    tap.equal(lines["new"]["to_bare"], {"min": 0.5, "median": 0.5, "max": 0.5})
+    tap.equal([name for name, line in lines.items() if line["best_bare"]], ["fio a"])
 
 
 @tap.test

@@ -37,6 +37,22 @@ syn_load_memory(const SynOptions *options)
     return (bytes + (1u << 20) - 1) & ~(uint64_t)((1u << 20) - 1);
 }
 
+/* What is written shall be of no kind that a back end treats in a way of its own, as zram does
+ * pages of one value and such that compress. */
+static void
+fill_randomly(SynLoad *load, uint64_t address, uint64_t bytes)
+{
+    uint64_t *words = syn_memory_at(load->memory, address);
+    uint64_t x = (uint64_t)load->options->seed * 2 + 1;
+
+    for (uint64_t i = 0; i < bytes / 8; i++) {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        words[i] = x;
+    }
+}
+
 static void
 init_queue(SynLoad *load, SynQueue *queue, SynMemory *memory)
 {
@@ -48,6 +64,7 @@ init_queue(SynLoad *load, SynQueue *queue, SynMemory *memory)
     queue->random = (uint64_t)load->options->seed * 0x9e3779b97f4a7c15u + queue->index + 1;
     queue->meta = syn_memory_take(memory, 64u * shape.slots, 4096);
     queue->data = syn_memory_take(memory, stride * shape.slots, 4096);
+    fill_randomly(load, queue->data, stride * shape.slots);
     queue->requests = g_new0(SynRequest, shape.slots);
     queue->free = g_new0(uint16_t, shape.slots);
     queue->free_count = shape.slots;
@@ -203,6 +220,9 @@ pin(SynWorker *worker)
     cpu_set_t set;
     int cpu = -1;
 
+    if (worker->load->options->realtime) {
+        sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 1});
+    }
     if (!cpus) {
         return;
     }
@@ -237,7 +257,7 @@ begin_window(SynWorker *worker)
 static void
 account_slice(SynWorker *worker, uint64_t last, uint64_t now, unsigned reaped)
 {
-    if (now - last > SYN_PAUSE_NS) {
+    if (now - last > SYN_TURN_NS) {
         worker->stolen_ns += now - last;
         worker->slice_spoilt = true;
     }

@@ -89,6 +89,8 @@ add_load_options(GOptionContext *context, SynOptions *o)
         {"cpus", 0, 0, G_OPTION_ARG_STRING, &o->cpus_text, "CPUs of these threads, in turn", "SET"},
         {"iothread-cpus", 0, 0, G_OPTION_ARG_STRING, &o->iothread_cpus_text,
          "CPUs of QEMU's IOThreads, in turn", "SET"},
+        {"realtime", 0, 0, G_OPTION_ARG_NONE, &o->realtime,
+         "load and IOThreads under SCHED_FIFO: for short runs on a machine with other work", NULL},
         {"seed", 0, 0, G_OPTION_ARG_INT64, &o->seed, "(default: 1)", "N"},
         {NULL},
     };

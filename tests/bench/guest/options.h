@@ -34,6 +34,7 @@ typedef struct {
     char *area_text;
     gint64 area; /* bytes; 0: all of the disk */
     int threads;
+    gboolean realtime;
     gint64 seed;
     char *cpus_text, *iothread_cpus_text;
     VqCpuset *cpus, *iothread_cpus;

@@ -246,6 +246,31 @@ syn_qemu_iothreads(SynQemu *qemu, const SynOptions *options, GError **error)
     return true;
 }
 
+static bool
+set_fifo(pid_t tid, int priority, GError **error)
+{
+    struct sched_param param = {.sched_priority = priority};
+
+    if (sched_setscheduler(tid, SCHED_FIFO, &param) != 0) {
+        g_set_error(error, VQ_ERROR, VQ_ERROR_DENIED, "--realtime: %s", g_strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+bool
+syn_qemu_realtime(const SynQemu *qemu, GError **error)
+{
+    bool ok = set_fifo(0, 3, error) && set_fifo(qemu->pid, 2, error);
+
+    for (guint i = 0; ok && i < qemu->iothreads->len; i++) {
+        const SynIothread *thread = g_ptr_array_index(qemu->iothreads, i);
+
+        ok = set_fifo(thread->tid, 1, error);
+    }
+    return ok;
+}
+
 bool
 syn_qemu_alive(SynQemu *qemu)
 {

@@ -44,6 +44,10 @@ void syn_qemu_free(SynQemu *qemu);
 /* Reads iothreads anew, and puts them on the CPUs that options ask for. */
 bool syn_qemu_iothreads(SynQemu *qemu, const SynOptions *options, GError **error);
 
+/* Puts IOThreads under SCHED_FIFO, and above them what must get a turn while they and the load
+ * spin: QEMU's main thread and the calling thread. */
+bool syn_qemu_realtime(const SynQemu *qemu, GError **error);
+
 /* Whether it still runs. */
 bool syn_qemu_alive(SynQemu *qemu);
 void syn_qemu_kill(SynQemu *qemu);

@@ -206,6 +206,9 @@ bool
 syn_run(SynRun *run, const SynOptions *options, SynQemu *qemu, SynLoad *load, GError **error)
 {
     *run = (SynRun){.threads = g_array_new(FALSE, TRUE, sizeof(SynThreadUse))};
+    if (options->realtime && !syn_qemu_realtime(qemu, error)) {
+        return false;
+    }
     syn_load_start(load);
     if (options->verify) {
         if (!stamp(load, qemu, error)) {
