@@ -107,7 +107,10 @@ vq_lookup_text(GVariant *value)
     for (gsize i = 0; i < g_variant_n_children(value); i++) {
         g_autoptr(GVariant) child = unwrap(g_variant_get_child_value(value, i));
 
-        if (vq_lookup_number(child, &number) && isfinite(number))
+        if (g_variant_is_of_type(child, G_VARIANT_TYPE_STRING))
+            g_string_append_printf(text, "%s%s", text->len ? ", " : "",
+                                   g_variant_get_string(child, NULL));
+        else if (vq_lookup_number(child, &number) && isfinite(number))
             g_string_append_printf(text, "%s%.0f", text->len ? "," : "", number);
     }
     return g_string_free(text, FALSE);

@@ -21,6 +21,6 @@ bool vq_lookup_count(GVariant *value, guint64 *count);
 /* As vq_lookup_number(), of @dict's @key. */
 bool vq_lookup_double(GVariant *dict, const char *key, double *number);
 
-/* @value as text: strings as they are, integers, lists of them with commas between; else NULL.
+/* @value as text: strings as they are, numbers, lists of both with commas between; else NULL.
  * g_free(). */
 char *vq_lookup_text(GVariant *value);

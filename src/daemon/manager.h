@@ -160,7 +160,7 @@ GVariant *vq_manager_report(const VqManager *manager, const char *domain, gint64
 /* One of these domains. Floating. */
 GVariant *vq_manager_report_guest(const VqManager *manager, const VqGuest *guest, gint64 now_us);
 GVariant *vq_manager_why(const VqManager *manager, const char *domain, const char *disk, int queue,
-                         GError **error);
+                         gint64 now_us, GError **error);
 GVariant *vq_manager_status(const VqManager *manager);
 
 /* report-counters.c: */

@@ -150,7 +150,8 @@ why(const VqMethods *m, GVariant *args, GDBusMethodInvocation *invocation)
 
     g_variant_get(args, "(&s&si)", &domain, &disk, &queue);
 
-    GVariant *answer = vq_manager_why(m->manager, domain, disk, queue, &error);
+    GVariant *answer =
+        vq_manager_why(m->manager, domain, disk, queue, g_get_monotonic_time(), &error);
 
     answer_dictionary(invocation, answer, error);
 }

@@ -205,9 +205,33 @@ neighbours(const VqPlan *plan, const VqPlaced *placed)
     return g_variant_builder_end(&list);
 }
 
+/* Of the thread, and of the disk as a whole. */
+static GVariant *
+counters_of(const VqManager *manager, const VqGuest *guest, const VqPlaced *placed,
+            const char *disk, gint64 now_us)
+{
+    const VqDomain *domain = guest->seen->domain;
+    const VqDomainMeters *meters = vq_meters_find(manager->meters, domain->uuid, domain->id);
+    GVariantBuilder list = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
+
+    for (guint i = 0; meters && i < 2; i++) {
+        const VqMetered *object =
+            i == 0 ? vq_meters_object(meters, VQ_METERED_IOTHREAD, NULL, placed->iothread)
+                   : vq_meters_object(meters, VQ_METERED_DISK, disk, 0);
+        g_autoptr(GVariant) counters = g_variant_ref_sink(vq_metered_counters(object, now_us));
+
+        for (gsize k = 0; k < g_variant_n_children(counters); k++) {
+            g_autoptr(GVariant) entry = g_variant_get_child_value(counters, k);
+
+            g_variant_builder_add_value(&list, entry);
+        }
+    }
+    return g_variant_builder_end(&list);
+}
+
 GVariant *
 vq_manager_why(const VqManager *manager, const char *domain, const char *disk, int queue,
-               GError **error)
+               gint64 now_us, GError **error)
 {
     g_autoptr(VqPlan) plan = vq_manager_compute(manager);
     const VqGuest *guest = *domain ? vq_manager_find(manager, domain) : NULL;
@@ -235,6 +259,10 @@ vq_manager_why(const VqManager *manager, const char *domain, const char *disk, i
     add_text(&dict, "reason", placed->reason);
     add_text(&dict, "degraded", placed->degraded);
     add_text(&dict, "alternative", placed->alternative);
+    g_variant_dict_insert(&dict, "load", "d", placed->load);
+    add_text(&dict, "load_source", placed->load_source);
+    g_variant_dict_insert_value(&dict, "counters",
+                                counters_of(manager, guest, placed, disk, now_us));
     g_variant_dict_insert_value(&dict, "shares_core_with", neighbours(plan, placed));
     return g_variant_dict_end(&dict);
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""virtq metrics on what a daemon said: tests/data/metrics/NAME.json -> NAME.prom or NAME.err.
+"""virtq metrics on what a daemon said: tests/data/metrics/NAME.json -> NAME.prom or NAME.err; and
+virtq top, NAME.top.
 
 VQ_TEST_REGENERATE=1 writes the results anew. All output is read by the strict parser of tests/lib,
 and by promtool where it is installed.
@@ -25,6 +26,15 @@ def metrics(*args):
                           timeout=60, check=False)
 
 
+def check_frame(case):
+    result = subprocess.run([VIRTQ, "top", "--input", case + ".json"], cwd=HERE, text=True,
+                            capture_output=True, timeout=60, check=True)
+    expected = HERE / f"{case}.top"
+    if os.environ.get("VQ_TEST_REGENERATE"):
+        expected.write_text(result.stdout)
+    tap.equal(result.stdout, expected.read_text(), f"{case}: frame")
+
+
 def check(case):
     result = metrics("--input", case + ".json")
     kind, text = ("prom", result.stdout) if result.returncode == 0 else ("err", result.stderr)
@@ -34,6 +44,7 @@ def check(case):
     tap.equal(text, expected.read_text(), case)
     if kind == "prom":
         exposition.parse(text)
+        check_frame(case)
     else:
         tap.equal(result.stdout, "", "output beside an error")
 
@@ -118,10 +129,21 @@ def the_parser_is_strict():
 
 
 @tap.test
+def options_of_top_are_checked():
+    for args, part in ((["--delay", "0.1"], "0.1"), (["--delay", "nan"], "nan"),
+                       (["--sort", "x"], "'x'"), (["--count", "-1"], "-1"),
+                       (["--input", "bad-list.json"], "bad-list.json")):
+        result = subprocess.run([VIRTQ, "top", *args], cwd=HERE, capture_output=True, text=True,
+                                timeout=60, check=False)
+        tap.equal((result.returncode, result.stdout), (1, ""), f"top {args}")
+        tap.contains(result.stderr, part)
+
+
+@tap.test
 def no_file_is_unused():
     stems = {p.stem for p in HERE.glob("*.json")}
     tap.equal(sorted(p.name for p in HERE.iterdir()
-                     if p.suffix not in (".json", ".prom", ".err") or p.stem not in stems), [])
+                     if p.suffix not in (".json", ".prom", ".top", ".err") or p.stem not in stems), [])
 
 
 for name in sorted(p.stem for p in HERE.glob("*.json")):

@@ -31,6 +31,7 @@ const VqCommand vq_commands[] = {
     {"rebalance", "Host", "", "check and place all threads now", vq_cmd_rebalance, 0, 0},
     {"drain", "Host", "CPULIST", "take CPUs out of the pool", vq_cmd_drain, 1, 1},
     {"undrain", "Host", "", "give all drained CPUs back to the pool", vq_cmd_undrain, 0, 0},
+    {"top", "Host", "", "queues, threads and cores at work, live", vq_cmd_top, 0, 0},
     {"metrics", "Host", "", "counters as Prometheus reads them", vq_cmd_metrics, 0, 0},
     {"status", "Host", "", "the state of the daemon", vq_cmd_status, 0, 0},
     {"help", "General", "[COMMAND]", "print this list, or the help of a command", vq_cmd_help, 0,

@@ -88,7 +88,7 @@ bool vq_cmd_topology(VqTool *tool, const VqCommand *command, int argc, char **ar
 bool vq_cmd_plan(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 bool vq_cmd_draw(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 bool vq_cmd_simulate(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
-/* Host and domains, through the daemon (live.c, draw.c, metrics.c) */
+/* Host and domains, through the daemon (live.c, draw.c, metrics.c, top.c) */
 bool vq_cmd_list(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 bool vq_cmd_info(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 bool vq_cmd_why(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
@@ -98,6 +98,7 @@ bool vq_cmd_off(VqTool *tool, const VqCommand *command, int argc, char **argv, G
 bool vq_cmd_on(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 bool vq_cmd_drain(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 bool vq_cmd_undrain(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
+bool vq_cmd_top(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 bool vq_cmd_metrics(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 bool vq_cmd_status(VqTool *tool, const VqCommand *command, int argc, char **argv, GError **error);
 

@@ -2,6 +2,8 @@
 /* Completion. Options are those that commands parse; arguments go by the names in their usage. */
 #include "complete.h"
 
+#include "top.h"
+
 #include "core/plan.h"
 #include "protocol/client.h"
 
@@ -113,6 +115,22 @@ complete_argument(Completion *c, const VqCommand *command, const GPtrArray *befo
         offer_commands(c);
 }
 
+static void
+offer_sorts(Completion *c)
+{
+    for (const VqEnumEntry *e = vq_top_sort_names; e->name; e++)
+        offer(c, e->name);
+}
+
+static void
+complete_value(Completion *c, const VqOptionName *option)
+{
+    if (g_str_equal(option->long_name, "format"))
+        offer_formats(c);
+    else if (g_str_equal(option->long_name, "sort"))
+        offer_sorts(c);
+}
+
 /* @words: those behind the command's name. */
 static void
 complete_command(Completion *c, const VqCommand *command, const char *const *words)
@@ -122,8 +140,10 @@ complete_command(Completion *c, const VqCommand *command, const char *const *wor
 
     for (; words[0] && words[1]; words++) {
         if (option_with_value(options, words[0])) {
-            if (!words[2])
+            if (!words[2]) {
+                complete_value(c, option_with_value(options, words[0]));
                 return;
+            }
             words++;
         } else if (words[0][0] != '-') {
             g_ptr_array_add(before, (char *)words[0]);
@@ -133,13 +153,6 @@ complete_command(Completion *c, const VqCommand *command, const char *const *wor
         offer_options(c, options);
     else
         complete_argument(c, command, before);
-}
-
-static void
-complete_value(Completion *c, const VqOptionName *option)
-{
-    if (g_str_equal(option->long_name, "format"))
-        offer_formats(c);
 }
 
 GPtrArray *

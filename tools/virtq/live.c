@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Commands that ask the daemon: what runs where, why, and changes to it. */
+#include "counts.h"
 #include "output.h"
 
 #include "base/cpuset.h"
 #include "base/error.h"
+#include "core/lookup.h"
 #include "core/plan.h"
 #include "protocol/client.h"
 
@@ -12,6 +14,8 @@
 /* A round may have to wait for a busy libvirt. */
 #define CHANGE_TIMEOUT_MS 60000
 #define ASK_TIMEOUT_MS    5000
+/* Counters need not be younger than this to be shown. */
+#define AGE_MAX_MS 1000
 
 /* Calls a method that answers with one dictionary. */
 static GVariant *
@@ -21,6 +25,24 @@ ask(const VqTool *tool, const char *method, GVariant *args, int timeout_ms, GErr
         vq_client_call(tool->socket, method, args, G_VARIANT_TYPE("(a{sv})"), timeout_ms, error);
 
     return reply ? g_variant_get_child_value(reply, 0) : NULL;
+}
+
+/* Has the daemon read the counters that the next answer shows. One that is older than the tool has
+ * none, and whatever else is wrong the next call says too. */
+static void
+refresh_counters(const VqTool *tool)
+{
+    g_autoptr(GVariant) counters = vq_counters_ask(tool, AGE_MAX_MS, ASK_TIMEOUT_MS, NULL);
+}
+
+static void
+print_counts(GVariant *answer)
+{
+    g_autoptr(GPtrArray) domains = vq_lookup_list(answer, "domains");
+    g_autofree char *text = vq_counts_text(domains);
+
+    if (text)
+        printf("\n%s", text);
 }
 
 static bool
@@ -123,12 +145,16 @@ vq_cmd_list(VqTool *tool, const VqCommand *command, int argc, char **argv, GErro
     if (done)
         return true;
 
+    refresh_counters(tool);
+
     g_autoptr(GVariant) answer = ask(tool, "List", g_variant_new("(s)", ""), ASK_TIMEOUT_MS, error);
 
     if (!answer || !print_answer(tool, answer, error))
         return false;
-    if (tool->format == VQ_FORMAT_TABLE)
+    if (tool->format == VQ_FORMAT_TABLE) {
+        print_counts(answer);
         print_off(answer);
+    }
     return true;
 }
 
@@ -137,8 +163,8 @@ print_threads(GVariant *domain)
 {
     g_autoptr(GVariant) list =
         g_variant_lookup_value(domain, "iothreads", G_VARIANT_TYPE("aa{sv}"));
-    g_autoptr(VqTable) table =
-        vq_table_new("IOThread", "Pin", "Pinned by", "poll-max-ns", "CPU seconds", NULL);
+    g_autoptr(VqTable) table = vq_table_new("IOThread", "Pin", "Pinned by", "poll-max-ns",
+                                            "CPU seconds", "CPU", "Work", "Poll", "Moves", NULL);
 
     for (gsize i = 0; list && i < g_variant_n_children(list); i++) {
         g_autoptr(GVariant) thread = g_variant_get_child_value(list, i);
@@ -155,8 +181,13 @@ print_threads(GVariant *domain)
         g_autofree char *id_text = g_strdup_printf("%u", id);
         g_autofree char *poll_text = g_strdup_printf("%" G_GUINT64_FORMAT, poll);
         g_autofree char *time_text = has_time ? g_strdup_printf("%.2f", time / 1e9) : NULL;
+        g_autofree char *cpu = vq_counts_share(thread, "cpu_ns");
+        g_autofree char *work = vq_counts_share(thread, "work_ns");
+        g_autofree char *polled = vq_counts_share(thread, "poll_ns");
+        g_autofree char *moves =
+            vq_counts_sum(thread, NULL, (const char *const[]){"moves", NULL}, 1);
 
-        vq_table_row(table, id_text, pin, by, poll_text, time_text);
+        vq_table_row(table, id_text, pin, by, poll_text, time_text, cpu, work, polled, moves);
     }
     putchar('\n');
     vq_table_print(table);
@@ -195,6 +226,8 @@ vq_cmd_info(VqTool *tool, const VqCommand *command, int argc, char **argv, GErro
     if (done)
         return true;
 
+    refresh_counters(tool);
+
     g_autoptr(GVariant) answer =
         ask(tool, "List", g_variant_new("(s)", argv[1]), ASK_TIMEOUT_MS, error);
 
@@ -202,7 +235,11 @@ vq_cmd_info(VqTool *tool, const VqCommand *command, int argc, char **argv, GErro
         return false;
     if (tool->format == VQ_FORMAT_TABLE)
         print_domain(answer);
-    return print_answer(tool, answer, error);
+    if (!print_answer(tool, answer, error))
+        return false;
+    if (tool->format == VQ_FORMAT_TABLE)
+        print_counts(answer);
+    return true;
 }
 
 static void
@@ -212,6 +249,37 @@ print_text(GVariant *answer, const char *key, const char *label)
 
     if (g_variant_lookup(answer, key, "&s", &text) && *text)
         printf("%-13s %s\n", label, text);
+}
+
+/* Each number with who says so. */
+static void
+print_load(GVariant *answer)
+{
+    static const struct {
+        const char *key, *label;
+    } shares[] = {{"cpu_ns", "CPU time:"}, {"work_ns", "work:"}, {"poll_ns", "polling:"}};
+    const char *source = NULL;
+    double load;
+
+    if (vq_lookup_double(answer, "load", &load) &&
+        g_variant_lookup(answer, "load_source", "&s", &source))
+        printf("%-13s %.0f%% of a core (%s)\n", "load:", load * 100, source);
+    for (guint i = 0; i < G_N_ELEMENTS(shares); i++) {
+        g_autofree char *share = vq_counts_share(answer, shares[i].key);
+        g_autofree char *by = vq_counts_source(answer, (const char *const[]){shares[i].key, NULL});
+
+        if (share)
+            printf("%-13s %s (%s)\n", shares[i].label, share, by);
+    }
+    for (guint i = 0; i < 2; i++) {
+        g_autofree char *requests = i == 0 ? vq_counts_sum(answer, NULL, vq_counts_requests, 1)
+                                           : vq_counts_sum(answer, "rates", vq_counts_requests, 1);
+        g_autofree char *by = vq_counts_source(answer, vq_counts_requests);
+
+        if (requests)
+            printf("%-13s %s of the disk%s (%s)\n", i == 0 ? "requests:" : "", requests,
+                   i == 0 ? "" : " a second", by);
+    }
 }
 
 static void
@@ -228,6 +296,7 @@ print_why(GVariant *answer)
     print_text(answer, "reason", "reason:");
     print_text(answer, "degraded", "degraded:");
     print_text(answer, "alternative", "next best:");
+    print_load(answer);
     if (g_variant_lookup(answer, "shares_core_with", "^a&s", &others)) {
         for (guint i = 0; others[i]; i++)
             printf("%-13s %s\n", i == 0 ? "shares with:" : "", others[i]);
@@ -249,6 +318,8 @@ vq_cmd_why(VqTool *tool, const VqCommand *command, int argc, char **argv, GError
                     argv[3], VQ_QUEUES_MAX - 1);
         return false;
     }
+
+    refresh_counters(tool);
 
     g_autoptr(GVariant) answer =
         ask(tool, "Why", g_variant_new("(ssi)", argv[1], argv[2], argc > 3 ? (int)queue : -1),

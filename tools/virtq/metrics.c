@@ -23,9 +23,8 @@ vq_counters_ask(const VqTool *tool, unsigned max_age_ms, int timeout_ms, GError 
     return reply ? g_variant_get_child_value(reply, 0) : NULL;
 }
 
-/* What "virtq --format json metrics" printed. */
-static GVariant *
-read_counters(const char *path, GError **error)
+GVariant *
+vq_counters_read(const char *path, GError **error)
 {
     g_autofree char *text = NULL;
     gsize length = 0;
@@ -57,7 +56,7 @@ vq_cmd_metrics(VqTool *tool, const VqCommand *command, int argc, char **argv, GE
     if (done)
         return true;
 
-    g_autoptr(GVariant) counters = input ? read_counters(input, error)
+    g_autoptr(GVariant) counters = input ? vq_counters_read(input, error)
                                          : vq_counters_ask(tool, AGE_MAX_MS, ASK_TIMEOUT_MS, error);
 
     if (!counters)

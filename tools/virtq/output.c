@@ -24,6 +24,19 @@ vq_table_new(const char *title, ...)
     return table;
 }
 
+/* Names come from domain XML: nothing in them may command the terminal. */
+static char *
+printable(const char *text)
+{
+    char *copy = g_strdup(text);
+
+    for (char *c = copy; *c; c++) {
+        if (g_ascii_iscntrl(*c))
+            *c = '?';
+    }
+    return copy;
+}
+
 void
 vq_table_row(VqTable *table, ...)
 {
@@ -33,41 +46,62 @@ vq_table_row(VqTable *table, ...)
     for (guint i = 0; i < table->columns; i++) {
         const char *cell = va_arg(args, const char *);
 
-        g_ptr_array_add(table->cells, g_strdup(cell ? cell : "-"));
+        g_ptr_array_add(table->cells, printable(cell ? cell : "-"));
     }
     va_end(args);
 }
 
-static glong
-width_of(const VqTable *table, guint column)
+guint
+vq_table_rows(const VqTable *table)
 {
-    glong width = 0;
-
-    for (guint i = column; i < table->cells->len; i += table->columns)
-        width = MAX(width, g_utf8_strlen(g_ptr_array_index(table->cells, i), -1));
-    return width;
+    return table->cells->len / table->columns - 1;
 }
 
-void
-vq_table_print(const VqTable *table)
+static glong *
+column_widths(const VqTable *table)
 {
+    glong *widths = g_new0(glong, table->columns);
+
+    for (guint i = 0; i < table->cells->len; i++) {
+        glong length = g_utf8_strlen(g_ptr_array_index(table->cells, i), -1);
+
+        widths[i % table->columns] = MAX(widths[i % table->columns], length);
+    }
+    return widths;
+}
+
+char *
+vq_table_text(const VqTable *table)
+{
+    GString *text = g_string_new(NULL);
+    g_autofree glong *widths = column_widths(table);
     glong total = 0;
 
     for (guint i = 0; i < table->cells->len; i++) {
         const char *cell = g_ptr_array_index(table->cells, i);
         guint column = i % table->columns;
         bool last = column + 1 == table->columns;
-        glong pad = last ? 0 : width_of(table, column) - g_utf8_strlen(cell, -1) + 3;
+        glong pad = last ? 0 : widths[column] - g_utf8_strlen(cell, -1) + 3;
 
-        printf("%s%s%*s%s", column ? "" : " ", cell, (int)pad, "", last ? "\n" : "");
+        g_string_append_printf(text, "%s%s%*s%s", column ? "" : " ", cell, (int)pad, "",
+                               last ? "\n" : "");
         if (i < table->columns)
-            total += width_of(table, column) + (last ? 2 : 3);
+            total += widths[column] + (last ? 2 : 3);
         if (i + 1 == table->columns) {
             for (glong k = 0; k < total; k++)
-                putchar('-');
-            putchar('\n');
+                g_string_append_c(text, '-');
+            g_string_append_c(text, '\n');
         }
     }
+    return g_string_free(text, FALSE);
+}
+
+void
+vq_table_print(const VqTable *table)
+{
+    g_autofree char *text = vq_table_text(table);
+
+    fputs(text, stdout);
 }
 
 void
