@@ -161,8 +161,12 @@ ensure_connected(VqLibvirt *self, GError **error)
         return true;
     g_atomic_int_set(&self->lost, 0);
     vq_known_forget(self->known, NULL); /* events were missed */
-    self->connection = virConnectOpen(self->uri);
-    if (self->connection && subscribe(self))
+
+    gint64 begin = g_get_monotonic_time();
+    bool connected = (self->connection = virConnectOpen(self->uri)) && subscribe(self);
+
+    libvirts_time(self, begin);
+    if (connected)
         return true;
 
     g_autofree char *what = g_strdup_printf("connection to libvirt at %s", self->uri);
