@@ -9,9 +9,10 @@
 
 #include <string.h>
 
+#define THREADS_FEW 6     /* newcomers that are searched for among many threads */
 #define THREADS_MAX 16    /* newcomers: with more of them the budget would be wasted */
 #define STEPS_SMALL 60000 /* places tried, where few threads are placed in all ... */
-#define STEPS_LARGE 4000  /* ... and where many are, so that a step stays below a millisecond */
+#define STEPS_LARGE 1500  /* ... and where many are, so that a step stays below a millisecond */
 #define SMALL       64    /* threads in all */
 
 typedef struct {
@@ -191,6 +192,7 @@ static bool
 find_newcomers(Search *search)
 {
     const VqShare *share = search->share;
+    guint most = share->work->n_jobs <= SMALL ? THREADS_MAX : THREADS_FEW;
 
     for (guint i = 0; i < share->jobs->len; i++) {
         guint index = g_array_index(share->jobs, guint, i);
@@ -198,7 +200,7 @@ find_newcomers(Search *search)
 
         if (vq_share_settled(share, job))
             continue;
-        if (search->n == THREADS_MAX)
+        if (search->n == most)
             return false;
         search->place[search->n] = job->slot;
         search->jobs[search->n++] = index;

@@ -17,6 +17,14 @@ typedef struct {
     VqObjective sum;
 } Closing;
 
+static double
+ceiling(const VqShare *share, bool settled)
+{
+    const VqPlacementParams *params = &share->work->input->params;
+
+    return settled ? params->pack_below : params->load_limit;
+}
+
 static gint64
 room(const Closing *closing, const VqSlot *slot)
 {
@@ -158,7 +166,7 @@ try_close(VqShare *share, guint slot)
 
     if (!jobs)
         return false;
-    closing.ceiling = settled ? input->params.pack_below : input->params.load_limit;
+    closing.ceiling = ceiling(share, settled);
     closing.budget = input->max_moves > share->moved ? input->max_moves - share->moved : 0;
     if (settled && input->max_moves && closing.budget == 0)
         return false;
@@ -180,6 +188,8 @@ static bool
 may_close(const VqShare *share, guint slot)
 {
     const VqSlot *s = &share->work->slots[slot];
+    bool settled = share->fresh[slot] < s->shared;
+    Closing closing = {.share = (VqShare *)share, .slot = slot, .ceiling = ceiling(share, settled)};
     gint64 load = s->load, space = 0;
 
     if (s->held > 0 || s->shared == 0)
@@ -191,7 +201,7 @@ may_close(const VqShare *share, guint slot)
             const VqSlot *t = &share->work->slots[zone->used[i]];
 
             if (zone->used[i] != slot)
-                space += MAX(t->limit - t->load, 0);
+                space += MAX(room(&closing, t), 0);
         }
     }
     return space >= load;

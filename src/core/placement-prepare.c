@@ -257,12 +257,28 @@ group_new(VqWork *work, const VqJob *job)
     return work->groups->len - 1;
 }
 
+/* Whether a job and the one before it serve one device, the same. */
+static bool
+serves_the_same(const VqWork *work, guint index)
+{
+    const VqJob *job = &work->jobs[index], *before = job - 1;
+
+    return index > 0 && before->domain == job->domain && job->thread->serves->len == 1 &&
+           before->thread->serves->len == 1 && g_str_equal(vq_job_disk(job), vq_job_disk(before));
+}
+
 /* Puts a job into the group of the devices it serves; one that serves two joins their groups. */
 static void
 group_job(VqWork *work, guint index, GHashTable *by_device)
 {
     VqJob *job = &work->jobs[index];
     bool grouped = false;
+
+    if (serves_the_same(work, index)) { /* nearly always, and quick */
+        job->group = work->jobs[index - 1].group;
+        g_array_append_val(VQ_WORK_GROUP(work, job->group)->jobs, index);
+        return;
+    }
 
     for (guint i = 0; i < job->thread->serves->len; i++) {
         const VqServed *served = g_ptr_array_index(job->thread->serves, i);

@@ -166,13 +166,7 @@ let_in(VqShare *share)
 {
     VqWork *work = share->work;
 
-    for (guint i = 0; i < share->jobs->len; i++) {
-        guint index = g_array_index(share->jobs, guint, i);
-        const VqJob *job = &work->jobs[index];
-
-        if (vq_share_settled(share, job))
-            vq_share_put(share, index, job->home);
-    }
+    vq_share_settle(share);
     vq_share_find_spill(share);
     for (guint i = 0; i < share->jobs->len; i++) {
         guint index = g_array_index(share->jobs, guint, i);

@@ -57,6 +57,8 @@ typedef struct {
 /* placement-zones.c */
 void vq_share_open(VqShare *share, VqWork *work);
 void vq_share_close(VqShare *share);
+/* Brings all settled threads of share->jobs, which have no place yet, to where they are. */
+void vq_share_settle(VqShare *share);
 /* Brings a job to @slot, -1: to nowhere. */
 void vq_share_put(VqShare *share, guint job, int slot);
 /* Device and memory distance of a profile to a node as one number that orders as they do. */

@@ -45,13 +45,15 @@ compare_distances(const VqShare *share, guint profile, int from, guint other, in
     return device ? device : memory;
 }
 
-/* Neither core is over its limit, and locality is lost. */
+/* Neither core is over its limit, and one would be, or locality is lost. */
 static bool
 is_hopeless(const VqShare *share, const VqJob *a, const VqJob *b)
 {
     const VqSlot *s = &share->work->slots[a->slot], *t = &share->work->slots[b->slot];
 
-    return s->load <= s->limit && t->load <= t->limit &&
+    if (s->load > s->limit || t->load > t->limit)
+        return false;
+    return s->load - a->load + b->load > s->limit || t->load - b->load + a->load > t->limit ||
            compare_distances(share, a->profile, s->node, b->profile, t->node) > 0;
 }
 
@@ -265,9 +267,12 @@ vq_share_pass_swaps(VqShare *share)
 {
     bool changed = false;
 
-    for (guint z = 0; z < share->n_zones; z++)
-        changed |= level_zone(share, z);
-    for (guint i = 0; share->stage != VQ_STAGE_OVERLOAD && i < share->jobs->len; i++)
+    if (share->stage != VQ_STAGE_LOCALITY) {
+        for (guint z = 0; z < share->n_zones; z++)
+            changed |= level_zone(share, z);
+        return changed;
+    }
+    for (guint i = 0; i < share->jobs->len; i++)
         changed |= bring_near(share, g_array_index(share->jobs, guint, i));
     return changed;
 }

@@ -157,6 +157,55 @@ vq_share_put(VqShare *share, guint index, int slot)
     find_lowest(share);
 }
 
+static int
+by_place(gconstpointer a, gconstpointer b, gpointer user_data)
+{
+    guint x = *(const guint *)a, y = *(const guint *)b;
+
+    return x == y ? 0 : is_before(user_data, x, y) ? -1 : 1;
+}
+
+/* All zones' lists anew. */
+static void
+list_all(VqShare *share)
+{
+    for (guint i = 0; i < share->n_zones; i++)
+        share->zones[i].n_used = share->zones[i].n_empty = 0;
+    for (guint i = 0; i < share->work->n_slots; i++) {
+        VqZone *zone = share->zone_of[i] >= 0 ? &share->zones[share->zone_of[i]] : NULL;
+
+        if (zone && in_use(share, &share->work->slots[i]))
+            zone->used[zone->n_used++] = i;
+        else if (zone)
+            zone->empty[zone->n_empty++] = i;
+    }
+    for (guint i = 0; i < share->n_zones; i++) {
+        VqZone *zone = &share->zones[i];
+
+        g_qsort_with_data(zone->used, (int)zone->n_used, sizeof(guint), by_place, share);
+    }
+    find_lowest(share);
+}
+
+void
+vq_share_settle(VqShare *share)
+{
+    VqWork *work = share->work;
+
+    for (guint i = 0; i < share->jobs->len; i++) {
+        guint index = g_array_index(share->jobs, guint, i);
+        VqJob *job = &work->jobs[index];
+
+        if (!vq_share_settled(share, job))
+            continue;
+        job->slot = job->home;
+        vq_slot_put(work, job, job->slot, 1);
+        share->zones[share->zone_of[job->slot]].profiles[job->profile]++;
+        link_job(share, index, job->slot);
+    }
+    list_all(share);
+}
+
 guint
 vq_share_distance(const VqShare *share, guint profile, int node)
 {
@@ -218,13 +267,10 @@ vq_share_open(VqShare *share, VqWork *work)
     share->scratch = g_new(guint, 2 * (gsize)MAX(work->n_jobs, 1));
     share->neutral = g_new(gint8, MAX(share->n_zones, 1));
     share->before = g_new(int, MAX(work->n_jobs, 1));
-    for (guint i = 0; i < work->n_slots; i++) {
+    for (guint i = 0; i < work->n_slots; i++)
         share->first[i] = -1;
-        if (share->zone_of[i] >= 0)
-            list_slot(share, i, true);
-    }
     find_nearest(share);
-    find_lowest(share);
+    list_all(share);
 }
 
 void
