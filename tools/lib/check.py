@@ -270,7 +270,8 @@ class Check:
             return
         self.add("qemu", passed=1)
         directory = os.path.join(self.source, "tests", "qemu")
-        env = {"VQ_QEMU": output.strip().splitlines()[-1]}
+        env = {"VQ_QEMU": output.strip().splitlines()[-1],
+               "VQ_BUILDDIR": os.path.join(self.work, "gcc")}
         for file in sorted(os.listdir(directory)):
             name = re.fullmatch(r"test-(.*)\.py", file)
             if not name:
