@@ -7,6 +7,7 @@ VQ_QEMU: another QEMU than the distribution's."""
 
 import json
 import os
+import struct
 import subprocess
 import sys
 import tempfile
@@ -152,6 +153,49 @@ def changed_and_stale_blocks_are_found(disk):
         f.seek(offset)
         f.write(block)
     run("--check-log", disk.log, "--image", disk.path)
+
+
+def logged_writes(path):
+    """(sector, data, flushes) of each write and flush in the log of QEMU's blklogwrites driver."""
+    with open(path, "rb") as f:
+        _magic, _version, entries, sector = struct.unpack("<QQQI", f.read(28))
+        at = sector
+        for _ in range(entries):
+            f.seek(at)
+            first, count, flags, _length = struct.unpack("<QQQQ", f.read(32))
+            f.seek(at + sector)
+            data = b"" if flags & 4 else f.read(count * sector)  # 4: discard, without data
+            at += sector + len(data)
+            yield first * sector, data, bool(flags & 1)
+
+
+def replay(entries, path):
+    with open(path, "wb") as f:
+        f.truncate(64 << 20)
+        for offset, data, _ in entries:
+            f.seek(offset)
+            f.write(data)
+
+
+@tap.test
+def a_cut_of_power_loses_no_flushed_write(disk):
+    """QEMU is killed under load; of what it passed on, all after the last flush is lost."""
+    host = disk.log + "-host"
+    with open(host, "wb") as f:
+        f.truncate(1 << 30)
+    nodes = {"driver": "blklogwrites", "node-name": "disk", "log-super-update-interval": 1,
+             "file": {"driver": "file", "filename": disk.path},
+             "log": {"driver": "file", "filename": host}}
+    disk.guest("--mix", "0/95/5", "--depth", "16", "--write-log", disk.log, "--kill",
+               "--blockdev", json.dumps(nodes))
+    entries = list(logged_writes(host))
+    last = max(i for i, (_, _, flush) in enumerate(entries) if flush)
+    tap.diag(f"{len(entries)} entries on the host, the last flush is number {last}")
+    replay(entries[:last + 1], disk.path)
+    tap.contains(run("--check-log", disk.log, "--image", disk.path), "right")
+    # A host that loses what it was to flush is found: nothing of the last thousand writes.
+    replay(entries[:max(0, last - 1000)], disk.path)
+    tap.contains(run("--check-log", disk.log, "--image", disk.path, status=1), "FAULTS")
 
 
 @tap.test

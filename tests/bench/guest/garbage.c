@@ -44,6 +44,7 @@ static uint64_t
 some_address(Garbage *g, unsigned queue)
 {
     uint64_t top = g->qemu->memory.size;
+    bool registers = g->options->own_registers;
     const uint64_t bad[] = {
         0,
         UINT64_MAX,
@@ -55,8 +56,8 @@ some_address(Garbage *g, unsigned queue)
         0xfffff000, /* firmware */
         0xfee00000, /* APIC */
         0xfec00000,
-        g->device->common,
-        g->device->notify,
+        registers ? g->device->common : 0,
+        registers ? g->device->notify : 0,
         g->desc + g->stride * queue,
         g->dev + g->stride * queue,
         g->tables + g->stride * queue,

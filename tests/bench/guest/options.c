@@ -124,6 +124,8 @@ add_check_options(GOptionContext *context, SynOptions *o)
          "N"},
         {"reset-at-once", 0, 0, G_OPTION_ARG_NONE, &o->reset_at_once,
          "of --garbage: do not wait for IOThreads to come to rest before the reset", NULL},
+        {"own-registers", 0, 0, G_OPTION_ARG_NONE, &o->own_registers,
+         "of --garbage: let the device read and write its own registers too", NULL},
         {"json", 0, 0, G_OPTION_ARG_NONE, &o->json, "print JSON", NULL},
         {NULL},
     };

@@ -48,7 +48,7 @@ typedef struct {
     double patience;
     gboolean kill;
     char *write_log, *check_log, *image;
-    gboolean garbage, reset_at_once;
+    gboolean garbage, reset_at_once, own_registers;
     gint64 garbage_seed;
     int rounds;
 
