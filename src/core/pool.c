@@ -10,10 +10,12 @@
 
 #define SHARE_MAX 90 /* per cent: above, too little is left for vCPUs to call it a host of VMs */
 
-/* The cores of one NUMA node (or of none), in hwloc's order, and how many of them are taken. */
+/* The cores of one NUMA node (or of none) and of one speed, in hwloc's order, and how many of them
+ * are taken. */
 typedef struct {
     GPtrArray *cores; /* of VqCore, borrowed */
     int node;         /* index, -1 if unknown */
+    unsigned speed;   /* of 1024: hybrid machines have fast and slow cores on one node */
     unsigned can;     /* cores that may be taken: all but the host's first */
     unsigned take;
     unsigned rest; /* what rounding down has left of its part, in 1/cores of a core */
@@ -158,17 +160,18 @@ choose_configured(const VqTopology *topology, const VqPoolRequest *request, GErr
 }
 
 static Group *
-group_for(GPtrArray *groups, int node)
+group_for(GPtrArray *groups, const VqCore *core)
 {
     Group *group;
 
     for (guint i = 0; i < groups->len; i++) {
         group = g_ptr_array_index(groups, i);
-        if (group->node == node)
+        if (group->node == core->node && group->speed == core->capacity)
             return group;
     }
     group = g_new0(Group, 1);
-    group->node = node;
+    group->node = core->node;
+    group->speed = core->capacity;
     group->cores = g_ptr_array_new();
     g_ptr_array_add(groups, group);
     return group;
@@ -190,7 +193,8 @@ has_devices(const VqTopology *topology, int node)
     return false;
 }
 
-/* Cores by node; the host's first core, where the kernel's own work gathers, may not be taken. */
+/* Cores by node and speed; the host's first core, where the kernel's own work gathers, may not be
+ * taken. */
 static GPtrArray *
 group_cores(const VqTopology *topology)
 {
@@ -199,7 +203,7 @@ group_cores(const VqTopology *topology)
 
     for (guint i = 0; i < topology->cores->len; i++) {
         const VqCore *core = g_ptr_array_index(topology->cores, i);
-        Group *group = group_for(groups, core->node);
+        Group *group = group_for(groups, core);
 
         g_ptr_array_add(group->cores, (gpointer)core);
         group->can += core != first;
@@ -208,8 +212,19 @@ group_cores(const VqTopology *topology)
     return groups;
 }
 
-/* The group that is due the next core: the largest remainder, then one with devices, then the
- * later one, since the host's own work is at the beginning. */
+/* Whether @a is due a core before @b: the larger remainder, then the faster cores (the slow ones
+ * alone would make every device slow), then one with devices, then the later one, since the host's
+ * own work is at the beginning. */
+static bool
+is_due(const Group *a, const Group *b)
+{
+    if (a->rest != b->rest)
+        return a->rest > b->rest;
+    if (a->speed != b->speed)
+        return a->speed > b->speed;
+    return a->devices >= b->devices;
+}
+
 static Group *
 next_group(const GPtrArray *groups)
 {
@@ -220,14 +235,14 @@ next_group(const GPtrArray *groups)
 
         if (group->take >= group->can)
             continue;
-        if (!best || group->rest > best->rest ||
-            (group->rest == best->rest && group->devices >= best->devices))
+        if (!best || is_due(group, best))
             best = group;
     }
     return best;
 }
 
-/* Spreads @count cores over the groups in proportion to their size (largest remainder). */
+/* Spreads @count cores over the groups in proportion to their size (largest remainder): a pool has
+ * fast and slow cores as the host has. */
 static void
 spread(const GPtrArray *groups, unsigned count, unsigned total)
 {
@@ -264,6 +279,30 @@ take(const GPtrArray *groups)
     return cpus;
 }
 
+static unsigned
+fastest(const GPtrArray *groups)
+{
+    unsigned speed = 0;
+
+    for (guint i = 0; i < groups->len; i++)
+        speed = MAX(speed, ((const Group *)g_ptr_array_index(groups, i))->speed);
+    return speed;
+}
+
+/* "2 on node 0", "2 on node 0 at speed 58%" */
+static void
+tell_group(GString *out, const VqTopology *topology, const Group *group, unsigned fast)
+{
+    g_string_append_printf(out, "%u on ", group->take);
+    if (group->node >= 0)
+        g_string_append_printf(
+            out, "node %u", ((const VqNode *)g_ptr_array_index(topology->nodes, group->node))->os);
+    else
+        g_string_append(out, "no node");
+    if (group->speed < fast)
+        g_string_append_printf(out, " at speed %u%%", group->speed * 100 / fast);
+}
+
 static char *
 share_reason(const VqTopology *topology, const GPtrArray *groups, unsigned share, unsigned count)
 {
@@ -276,12 +315,8 @@ share_reason(const VqTopology *topology, const GPtrArray *groups, unsigned share
 
         if (!group->take)
             continue;
-        if (group->node >= 0)
-            g_string_append_printf(
-                out, "%s%u on node %u", shown++ ? ", " : " (", group->take,
-                ((const VqNode *)g_ptr_array_index(topology->nodes, group->node))->os);
-        else
-            g_string_append_printf(out, "%s%u on no node", shown++ ? ", " : " (", group->take);
+        g_string_append(out, shown++ ? ", " : " (");
+        tell_group(out, topology, group, fastest(groups));
     }
     if (groups->len > 1)
         g_string_append_c(out, ')');

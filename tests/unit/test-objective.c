@@ -213,6 +213,99 @@ test_of_plan(void)
     }
 }
 
+typedef struct {
+    VqWork *work;
+    VqObjective best;
+    bool found;
+} Exhaustive;
+
+static void
+try_all(Exhaustive *search, guint i)
+{
+    VqWork *work = search->work;
+    VqObjective sum;
+
+    for (guint s = 0; i < work->n_jobs && s < work->n_slots; s++) {
+        work->jobs[i].slot = (int)s;
+        vq_slot_put(work, &work->jobs[i], (int)s, 1);
+        try_all(search, i + 1);
+        vq_slot_put(work, &work->jobs[i], (int)s, -1);
+        work->jobs[i].slot = -1;
+    }
+    if (i < work->n_jobs)
+        return;
+    vq_work_objective(work, &sum);
+    if (!search->found || vq_objective_compare(&sum, &search->best) < 0)
+        search->best = sum;
+    search->found = true;
+}
+
+/* Up to seven newcomers on up to four cores of a hybrid machine of several nodes. */
+static TestCase *
+newcomers(GRand *random, double load)
+{
+    TestCase *test = g_new0(TestCase, 1);
+    guint pool = 0, threads = (guint)g_rand_int_range(random, 2, 8);
+
+    test->topology =
+        test_machine((guint)g_rand_int_range(random, 1, 3), (guint)g_rand_int_range(random, 1, 3),
+                     (guint)g_rand_int_range(random, 1, 4), (guint)g_rand_int_range(random, 1, 3));
+    test->pool = vq_cpuset_new();
+    test->threads = g_ptr_array_new_with_free_func((GDestroyNotify)vq_thread_free);
+    for (guint i = 0; i < test->topology->cores->len && pool < 4; i++) {
+        VqCore *core = g_ptr_array_index(test->topology->cores, i);
+
+        if (g_rand_int_range(random, 0, 4) == 0)
+            core->capacity = 512;
+        if (g_rand_int_range(random, 0, 3) > 0 || i + 1 == test->topology->cores->len) {
+            vq_cpuset_union(test->pool, core->pus);
+            pool++;
+        }
+    }
+    for (guint i = 0; i < threads; i++) {
+        int nodes = (int)test->topology->nodes->len;
+        g_autofree char *name = g_strdup_printf("vm%u", i / 3);
+        VqThread *thread = test_thread(test->threads, name, "vda", i % 3 + 1, VQ_PLACEMENT_SHARED,
+                                       g_rand_int_range(random, -1, nodes));
+
+        thread->load = g_rand_double_range(random, 0, load);
+        thread->weight = (unsigned)g_rand_int_range(random, 50, 300);
+        if (g_rand_boolean(random))
+            vq_cpuset_add(thread->memory_nodes, (unsigned)g_rand_int_range(random, 0, nodes));
+    }
+    test->input = (VqPlacementInput){.topology = test->topology,
+                                     .pool = test->pool,
+                                     .threads = test->threads,
+                                     .params = vq_placement_defaults};
+    return test;
+}
+
+/* The plan against the best of all distributions, in all fields. */
+static void
+test_exhaustive(void)
+{
+    static const double loads[] = {0.1, 0.3, 0.6, 0.9, 1.5};
+    g_autoptr(GRand) random = g_rand_new_with_seed(77);
+    guint worse = 0;
+
+    for (guint i = 0; i < 5 * CASES; i++) {
+        g_autoptr(TestCase) test = newcomers(random, loads[i % G_N_ELEMENTS(loads)]);
+        g_autoptr(VqPlan) plan = vq_placement_compute(&test->input);
+        Exhaustive search = {.work = vq_work_new(&test->input)};
+        VqObjective found;
+
+        vq_objective_of_plan(plan, &test->input, &found);
+        vq_work_weigh(search.work);
+        try_all(&search, 0);
+        search.best.promises = found.promises; /* all are in the work, none has a core of its own */
+        search.best.required = found.required;
+        worse += vq_objective_compare(&search.best, &found) < 0;
+        vq_work_free(search.work);
+    }
+    g_test_message("%u of %u plans are not the best of all", worse, 5 * CASES);
+    g_assert_cmpuint(worse, ==, 0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -221,5 +314,6 @@ main(int argc, char **argv)
     g_test_add_func("/objective/compare", test_compare);
     g_test_add_func("/objective/deltas", test_deltas);
     g_test_add_func("/objective/of-plan", test_of_plan);
+    g_test_add_func("/objective/exhaustive", test_exhaustive);
     return g_test_run();
 }

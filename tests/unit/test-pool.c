@@ -189,6 +189,21 @@ test_share_laws(void)
     }
 }
 
+/* Fast and slow cores in proportion; one alone is a fast one. */
+static void
+test_hybrid(void)
+{
+    g_autoptr(VqTopology) topology = test_machine(1, 1, 16, 1);
+
+    for (guint i = 8; i < 16; i++)
+        ((VqCore *)topology->cores->pdata[i])->capacity = 512;
+    expect(topology, NULL, 25, NULL, "6-7,14-15", "share",
+           "25% of 16 cores: 4 (2 on node 0, 2 on node 0 at speed 50%)");
+    expect(topology, NULL, 20, NULL, "6-7,15", "share",
+           "3 (2 on node 0, 1 on node 0 at speed 50%)");
+    expect(topology, NULL, 7, NULL, "7", "share", "1 (1 on node 0)");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -200,5 +215,6 @@ main(int argc, char **argv)
     g_test_add_func("/pool/drained", test_drained);
     g_test_add_func("/pool/offline", test_offline);
     g_test_add_func("/pool/share-laws", test_share_laws);
+    g_test_add_func("/pool/hybrid", test_hybrid);
     return g_test_run();
 }
