@@ -2,6 +2,7 @@
 """What the tests of the patched QEMU share: which QEMU, a scratch directory, one QEMU for each test."""
 
 import contextlib
+import json
 import os
 import shutil
 import sys
@@ -46,8 +47,14 @@ class Bench:
         """A QEMU whose device works; it must end well, and by itself, after the block."""
         names = IOTHREADS if iothreads is None else iothreads
         node = blockdev or {"driver": "file", "node-name": "disk", "filename": self.image()}
+        # For other programs that run the same tests with another device or cache.
+        if os.environ.get("VQ_QEMU_O_DIRECT") and node["driver"] == "file":
+            node = {**node, "cache": {"direct": True}}
         vqs = [{"iothread": name} for name in names] if mapping and names else None
-        qemu = vring.Qemu(self.binary, self.directory, queues, names, node, mapping=vqs, **kwargs)
+        device = {**json.loads(os.environ.get("VQ_QEMU_DEVICE", "{}")),
+                  **kwargs.pop("device", {})}
+        qemu = vring.Qemu(self.binary, self.directory, queues, names, node, mapping=vqs,
+                          device=device, **kwargs)
         try:
             qemu.setup()
             yield qemu

@@ -25,6 +25,8 @@ MEMORY = 64 << 20
 RING_SIZE = 256
 QUEUE_AREA = 2 << 20  # of guest memory, for each queue
 BAR = 0xE0000000
+EVENT_IDX = 1 << 29
+FLUSH = 1 << 9  # without it the cache is written through
 
 
 class QmpError(Exception):
@@ -126,8 +128,8 @@ class Qemu:
     """QEMU with one virtio-blk-pci device vda of `queues` queues."""
 
     def __init__(self, binary, directory, queues, iothreads, blockdev, device="", mapping=None,
-                 extra=(), env=None):
-        self.directory = directory
+                 extra=(), env=None, features=EVENT_IDX | FLUSH):
+        self.directory, self.features = directory, features
         memory = os.path.join(directory, "memory")
         with open(memory, "wb") as f:
             f.truncate(MEMORY)
@@ -206,7 +208,7 @@ class Qemu:
         self.qtest("writeb", c + 20, 1)
         self.qtest("writeb", c + 20, 3)
         self.qtest("writel", c + 8, 0)
-        self.qtest("writel", c + 12, 1 << 29)  # VIRTIO_F_EVENT_IDX
+        self.qtest("writel", c + 12, self.features)
         self.qtest("writel", c + 8, 1)
         self.qtest("writel", c + 12, 1)  # VIRTIO_F_VERSION_1
         self.qtest("writeb", c + 20, 11)
