@@ -29,8 +29,8 @@ def counters_are_the_requests(bench):
         for queue, info in zip(qemu.queues, qemu.info()):
             tap.equal(info["bytes-read"], info["reads"] * vring.BLOCK, "bytes read")
             tap.equal(info["bytes-written"], info["writes"] * vring.BLOCK, "bytes written")
-            # some more: attaching the notifier kicks, as the device starts
-            assert 0 < info["kicks"] <= queue.kicks + 4, (info["kicks"], queue.kicks)
+            # QEMU kicks itself when it attaches the notifier, after a drained section too
+            assert 0 < info["kicks"] <= queue.kicks + 10, (info["kicks"], queue.kicks)
             assert 0 < info["batches"] <= info["completed"]
             tap.equal(info["device"], "vda")
             tap.equal(info["work-ns"], 0, "time without a page")
