@@ -133,8 +133,8 @@ vq_delta_worthwhile(const VqWork *work, const VqDelta *delta, bool settled)
 
     if (vq_objective_compare(sum, &nothing) >= 0)
         return false;
-    if (settled && sum->overload < 0)
-        return sum->overload <= -OVERLOAD_MIN;
+    if (sum->overload < 0)
+        return !settled || sum->overload <= -OVERLOAD_MIN;
     if (sum->device || sum->memory)
         return true;
     if (sum->package == 0 && sum->scatter == 0 && sum->cores == 0)
