@@ -5,8 +5,9 @@
 
 /* Nobody gets anything fresher: a crowd of askers must not become a load. */
 #define AGE_MIN_MS 100
-/* An answer waits no longer for a reading; then it is what is in memory, with its age. */
-#define WAIT_MS 1000
+/* An answer waits no longer for a reading, which takes some ms; then it is what is in memory, with
+ * its age. */
+#define WAIT_MS 300
 
 typedef struct {
     VqStatistics *statistics;
@@ -21,8 +22,9 @@ struct _VqStatistics {
     GThreadPool *thread; /* of one */
     GPtrArray *waiters;  /* of Waiter */
     bool running;
-    bool freed;      /* what comes back from the thread is not wanted any more */
-    gint64 begun_us; /* of the last reading that has ended, 0: none */
+    bool freed;        /* what comes back from the thread is not wanted any more */
+    gint64 running_us; /* since when it is */
+    gint64 begun_us;   /* of the last reading that has ended, 0: none */
     gint64 cost_us;
     guint64 readings;
     char *problem; /* of the last reading, or NULL */
@@ -143,16 +145,19 @@ begin(VqStatistics *self)
         g_ptr_array_add(job->measurements, vq_measurement_new(guest->seen));
     }
     self->running = true;
+    self->running_us = job->begun_us;
     g_thread_pool_push(self->thread, job, NULL);
 }
 
 void
 vq_statistics_request(VqStatistics *self, guint max_age_ms, VqStatisticsDone done, gpointer data)
 {
-    gint64 age_us = g_get_monotonic_time() - self->begun_us;
+    gint64 now = g_get_monotonic_time();
+    gint64 age_us = now - self->begun_us;
     Waiter *waiter;
 
-    if (self->begun_us && age_us <= MAX(max_age_ms, AGE_MIN_MS) * (gint64)1000) {
+    if ((self->begun_us && age_us <= MAX(max_age_ms, AGE_MIN_MS) * (gint64)1000) ||
+        (self->running && now - self->running_us > WAIT_MS * 1000)) { /* it hangs */
         done(data);
         return;
     }

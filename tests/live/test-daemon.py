@@ -277,6 +277,8 @@ def a_stopped_libvirtd_delays_no_answer(b):
         b.libvirtd.wait()
         tap.wait_until(lambda: not b.virtq_json("status")["libvirt_connected"], 20, "noticed")
     finally:
+        b.libvirtd.kill()  # stopped, it would keep the next one from starting
+        b.libvirtd.wait()
         b.start_libvirtd()
     tap.wait_until(lambda: b.virtq_json("status")["libvirt_connected"], 20, "connection again")
     pinned(b, "early", str(POOL))
