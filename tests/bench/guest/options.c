@@ -273,6 +273,15 @@ check_company(SynOptions *o, GError **error)
     return !o->check_log == !o->image || refuse(error, "--check-log and --image go together");
 }
 
+/* After parsing: GOption does not free what was there before. */
+static void
+set_default(char **text, const char *value)
+{
+    if (*text == NULL) {
+        *text = g_strdup(value);
+    }
+}
+
 SynOptions *
 syn_options_parse(int *argc, char ***argv, GError **error)
 {
@@ -291,11 +300,6 @@ syn_options_parse(int *argc, char ***argv, GError **error)
         .rounds = 100,
         .patience = 10,
         .garbage_seed = -1,
-        .block_size_text = g_strdup("4K"),
-        .mix_text = g_strdup("read"),
-        .qemu = g_strdup("qemu-system-x86_64"),
-        .backend = g_strdup("null"),
-        .aio = g_strdup("native"),
     };
     g_option_context_set_summary(context,
                                  "Plays the guest of a virtio-blk device: drives its rings "
@@ -306,6 +310,11 @@ syn_options_parse(int *argc, char ***argv, GError **error)
     if (!g_option_context_parse(context, argc, argv, error)) {
         return NULL;
     }
+    set_default(&o->block_size_text, "4K");
+    set_default(&o->mix_text, "read");
+    set_default(&o->qemu, "qemu-system-x86_64");
+    set_default(&o->backend, "null");
+    set_default(&o->aio, "native");
     if (*argc > 1) {
         refuse(error, "unexpected argument '%s'", (*argv)[1]);
         return NULL;
