@@ -23,6 +23,22 @@ to_vector(const VqObjective *o, VqSquare *out)
         out[i] = vector[i];
 }
 
+void
+vq_objective_add(VqObjective *sum, const VqObjective *more)
+{
+    sum->required += more->required;
+    sum->promises += more->promises;
+    sum->overload += more->overload;
+    sum->device += more->device;
+    sum->memory += more->memory;
+    sum->slow += more->slow;
+    sum->package += more->package;
+    sum->scatter += more->scatter;
+    sum->cores += more->cores;
+    sum->uneven += more->uneven;
+    sum->moves += more->moves;
+}
+
 #define COMPARE(field)                                                                             \
     if (a->field != b->field)                                                                      \
         return a->field < b->field ? -1 : 1;

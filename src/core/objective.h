@@ -35,6 +35,9 @@ typedef struct {
 /* Of @plan, which must be one for @input: every thread of it placed or refused. */
 void vq_objective_of_plan(const VqPlan *plan, const VqPlacementInput *input, VqObjective *out);
 
+/* Adds @more, such as the difference that a move makes, to @sum. */
+void vq_objective_add(VqObjective *sum, const VqObjective *more);
+
 /* < 0 if @a is better than @b, > 0 if worse, 0 if they are equally good. */
 int vq_objective_compare(const VqObjective *a, const VqObjective *b);
 

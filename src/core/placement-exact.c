@@ -28,19 +28,6 @@ typedef struct {
     bool found;
 } Search;
 
-static void
-add_up(VqObjective *sum, const VqObjective *more)
-{
-    sum->overload += more->overload;
-    sum->device += more->device;
-    sum->memory += more->memory;
-    sum->package += more->package;
-    sum->scatter += more->scatter;
-    sum->cores += more->cores;
-    sum->uneven += more->uneven;
-    sum->moves += more->moves;
-}
-
 /* Two cores on which nobody is, or only threads of others, are the same to a newcomer if their
  * loads are. */
 static bool
@@ -114,7 +101,7 @@ descend(Search *search, guint depth, const VqObjective *sum)
             continue;
         search->steps--;
         delta = vq_delta_move(work, job, -1, (int)branch.slot);
-        add_up(&branch.sum, &delta.sum);
+        vq_objective_add(&branch.sum, &delta.sum);
         g_array_append_val(branches, branch);
     }
     g_array_sort(branches, by_sum);
@@ -122,7 +109,7 @@ descend(Search *search, guint depth, const VqObjective *sum)
         const Branch *branch = &g_array_index(branches, Branch, i);
         VqObjective bound = branch->sum;
 
-        add_up(&bound, &search->rest[depth + 1]);
+        vq_objective_add(&bound, &search->rest[depth + 1]);
         if (search->found && vq_objective_compare(&bound, &search->least) >= 0)
             continue;
         search->place[depth] = (int)branch->slot;
@@ -229,7 +216,7 @@ vq_share_pass_exact(VqShare *share)
         VqDelta delta =
             vq_delta_move(share->work, &share->work->jobs[search.jobs[i]], -1, before[i]);
 
-        add_up(&sum, &delta.sum);
+        vq_objective_add(&sum, &delta.sum);
         put(&search, i, before[i], 1);
     }
     for (guint i = 0; i < search.n; i++)

@@ -33,19 +33,6 @@ room(const Closing *closing, const VqSlot *slot)
     return MIN(limit, slot->limit) - slot->load;
 }
 
-static void
-add_up(VqObjective *sum, const VqObjective *more)
-{
-    sum->overload += more->overload;
-    sum->device += more->device;
-    sum->memory += more->memory;
-    sum->package += more->package;
-    sum->scatter += more->scatter;
-    sum->cores += more->cores;
-    sum->uneven += more->uneven;
-    sum->moves += more->moves;
-}
-
 /* The best of the other cores in use that have room; -1 if there is none. */
 static int
 find_place(const Closing *closing, const VqJob *job, VqDelta *best)
@@ -84,7 +71,7 @@ send_away(Closing *closing, guint index)
         return false;
     vq_share_put(share, index, slot);
     g_array_append_val(closing->gone, index);
-    add_up(&closing->sum, &delta.sum);
+    vq_objective_add(&closing->sum, &delta.sum);
     return true;
 }
 
